@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod generate;
+mod ids;
+mod image;
+mod job;
+mod ledger;
+mod limiter;
+mod openai;
+mod principal;
+mod queue;
+mod resolve;
+mod secret;
+mod time;
+pub mod url_guard;
+mod validate;
+
+pub use config::*;
+pub use generate::*;
+pub use ids::*;
+pub use image::*;
+pub use job::*;
+pub use ledger::*;
+pub use limiter::*;
+pub use openai::*;
+pub use principal::*;
+pub use queue::*;
+pub use resolve::*;
+pub use secret::{Ciphertext, Secret};
+pub use time::Timestamp;
+pub use validate::{Problem, ValidateContext, validate_config};

@@ -1,0 +1,233 @@
+//! When to try again: exponential back-off with full jitter, a deadline and a budget of retries.
+//!
+//! Pure: the caller sleeps. Delay before retry `k` = uniform(0, min(max, initial x 2^(k-1))), never below the
+//! `retry_after_ms` that the error carries (AWS Architecture Blog, "Exponential Backoff And Jitter", full jitter).
+
+use crate::Error;
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryOptions {
+    /// All attempts, the first one included.
+    pub max_attempts: u32,
+    /// Ceiling of the first delay, in milliseconds.
+    pub initial_delay_ms: u64,
+    /// Ceiling of any delay, in milliseconds; a longer `Retry-After` stops.
+    pub max_delay_ms: u64,
+    /// No attempt starts after this instant, in milliseconds since the epoch.
+    pub deadline_ms: Option<i64>,
+}
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self {
+            max_attempts: 3,
+            initial_delay_ms: 200,
+            max_delay_ms: 5_000,
+            deadline_ms: None,
+        }
+    }
+}
+
+/// Why nothing more is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// All attempts are used.
+    Attempts,
+    /// The deadline would pass.
+    Deadline,
+    /// The code says that the same request fails again.
+    NotRetryable,
+    /// Too many retries lately.
+    Budget,
+    /// The other side asks for a longer wait than we are ready to give.
+    WaitTooLong,
+}
+
+/// What to do after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Sleep that long, then try again.
+    Retry {
+        /// The sleep, in milliseconds.
+        delay_ms: u64,
+    },
+    /// Give the error to the caller.
+    Stop(Stop),
+}
+
+/// Counts the attempts of one call.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    options: RetryOptions,
+    attempts: u32,
+}
+
+impl Backoff {
+    /// Before the first attempt.
+    pub fn new(options: RetryOptions) -> Self {
+        Self {
+            options,
+            attempts: 0,
+        }
+    }
+
+    /// Attempts that have failed.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// After a failed attempt at `now_ms`; `random` is uniform over all `u64`.
+    pub fn next(
+        &mut self,
+        now_ms: i64,
+        error: &Error,
+        random: u64,
+        budget: &mut RetryBudget,
+    ) -> Step {
+        self.attempts += 1;
+        if self.attempts == 1 {
+            budget.first_attempt();
+        }
+        if !error.code.retryable() {
+            return Step::Stop(Stop::NotRetryable);
+        }
+        if self.attempts >= self.options.max_attempts {
+            return Step::Stop(Stop::Attempts);
+        }
+        let asked = error.retry_after_ms.unwrap_or(0);
+        if asked > self.options.max_delay_ms {
+            return Step::Stop(Stop::WaitTooLong);
+        }
+        let ceiling = self
+            .options
+            .initial_delay_ms
+            .saturating_mul(1_u64.checked_shl(self.attempts - 1).unwrap_or(u64::MAX))
+            .min(self.options.max_delay_ms);
+        let drawn = random % (ceiling + 1);
+        let delay_ms = drawn.max(asked);
+        if self
+            .options
+            .deadline_ms
+            .is_some_and(|deadline| now_ms.saturating_add_unsigned(delay_ms) >= deadline)
+        {
+            return Step::Stop(Stop::Deadline);
+        }
+        if !budget.take() {
+            return Step::Stop(Stop::Budget);
+        }
+        Step::Retry { delay_ms }
+    }
+}
+
+/// Keeps retries near a tenth of the first attempts: each first attempt earns 0.1, a retry costs 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    tenths: u32,
+}
+
+impl RetryBudget {
+    const MAX_TENTHS: u32 = 100;
+
+    /// A full budget of ten retries.
+    pub const fn full() -> Self {
+        Self {
+            tenths: Self::MAX_TENTHS,
+        }
+    }
+
+    fn first_attempt(&mut self) {
+        self.tenths = (self.tenths + 1).min(Self::MAX_TENTHS);
+    }
+
+    fn take(&mut self) -> bool {
+        if self.tenths < 10 {
+            return false;
+        }
+        self.tenths -= 10;
+        true
+    }
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self::full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+    use proptest::prelude::*;
+
+    fn busy() -> Error {
+        Error::new(Code::Overloaded, "busy")
+    }
+
+    #[test]
+    fn stops_when_attempts_are_used_or_the_code_forbids() {
+        let mut budget = RetryBudget::full();
+        let mut backoff = Backoff::new(RetryOptions::default());
+        assert!(matches!(
+            backoff.next(0, &busy(), 7, &mut budget),
+            Step::Retry { .. }
+        ));
+        assert!(matches!(
+            backoff.next(0, &busy(), 7, &mut budget),
+            Step::Retry { .. }
+        ));
+        assert_eq!(
+            backoff.next(0, &busy(), 7, &mut budget),
+            Step::Stop(Stop::Attempts)
+        );
+        let mut backoff = Backoff::new(RetryOptions::default());
+        let error = Error::new(Code::ProviderTimeout, "late");
+        assert_eq!(
+            backoff.next(0, &error, 7, &mut budget),
+            Step::Stop(Stop::NotRetryable)
+        );
+    }
+
+    #[test]
+    fn obeys_retry_after_and_passes_a_long_one_on() {
+        let mut budget = RetryBudget::full();
+        let mut backoff = Backoff::new(RetryOptions::default());
+        let step = backoff.next(0, &busy().with_retry_after_ms(1_500), 3, &mut budget);
+        assert_eq!(step, Step::Retry { delay_ms: 1_500 });
+        let step = backoff.next(0, &busy().with_retry_after_ms(9_000), 3, &mut budget);
+        assert_eq!(step, Step::Stop(Stop::WaitTooLong));
+    }
+
+    #[test]
+    fn retries_stay_near_a_tenth_under_total_failure() {
+        let mut budget = RetryBudget::full();
+        let (mut firsts, mut retries) = (0_u32, 0_u32);
+        for random in 0..10_000 {
+            let mut backoff = Backoff::new(RetryOptions::default());
+            firsts += 1;
+            while let Step::Retry { .. } = backoff.next(0, &busy(), random, &mut budget) {
+                retries += 1;
+            }
+        }
+        assert!(
+            retries <= firsts / 10 + 10,
+            "{retries} retries of {firsts} first attempts"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn delay_never_passes_ceiling_or_deadline(random: u64, deadline in 0_i64..20_000, attempts in 1_u32..40) {
+            let options = RetryOptions { max_attempts: 50, deadline_ms: Some(deadline), ..RetryOptions::default() };
+            let mut backoff = Backoff::new(options);
+            for _ in 0..attempts {
+                let mut budget = RetryBudget::full();
+                if let Step::Retry { delay_ms } = backoff.next(0, &busy(), random, &mut budget) {
+                    prop_assert!(delay_ms <= options.max_delay_ms);
+                    prop_assert!((delay_ms as i64) < deadline);
+                }
+            }
+        }
+    }
+}
