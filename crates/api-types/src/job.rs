@@ -1,6 +1,9 @@
 //! Jobs as clients see them.
 
-use crate::{GenerateResponse, InstanceId, JobId, ProjectId, ProviderName, Timestamp};
+use crate::{
+    AttemptView, CostBasis, GenerateJob, GenerateMetadata, GenerateResponse, InstanceId, JobId,
+    ProjectId, ProviderName, Timestamp,
+};
 use errors::Code;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,4 +130,101 @@ pub struct JobView {
     pub timeline: Vec<TimelineEvent>,
     /// The request that made it.
     pub request_id: String,
+}
+
+impl JobView {
+    /// The job as one of its attempts knows it. URLs are empty: they are made when an answer is rendered.
+    pub fn of(attempt: &AttemptView) -> Self {
+        let job = GenerateJob::of(attempt);
+        Self {
+            job_id: attempt.job_id.clone(),
+            state: attempt.job_state,
+            stage: attempt.stage,
+            version: attempt.version,
+            instance_id: attempt.instance_id.clone(),
+            project_id: attempt.project_id.clone(),
+            provider: attempt.provider.clone(),
+            model: attempt.model.clone(),
+            attempts: attempt.attempt_no,
+            cost_usd_micros: if attempt.outcome.is_none() {
+                Some(0)
+            } else {
+                attempt.cost_usd_micros
+            },
+            estimate_usd_micros: attempt.estimate_usd_micros,
+            cancel_requested: attempt.cancel_requested,
+            created_at: job
+                .as_ref()
+                .map_or(attempt.created_at, |job| job.admitted_at),
+            updated_at: attempt.updated_at,
+            result: job
+                .as_ref()
+                .and_then(|job| GenerateResponse::of(attempt, job)),
+            error: attempt.error.clone(),
+            timeline: attempt.timeline.clone(),
+            request_id: attempt.request_id.clone(),
+        }
+    }
+}
+
+impl GenerateJob {
+    /// The stored job of an attempt; `None` for work that is not image generation.
+    pub fn of(attempt: &AttemptView) -> Option<Self> {
+        serde::Deserialize::deserialize(&attempt.job).ok()
+    }
+}
+
+impl GenerateResponse {
+    /// The answer of a succeeded attempt, with empty URLs; `None` while it has not succeeded.
+    pub fn of(attempt: &AttemptView, job: &GenerateJob) -> Option<Self> {
+        if attempt.job_state != JobState::Succeeded {
+            return None;
+        }
+        let first = attempt.images.first()?;
+        let candidate = job.candidates.get(job.candidate as usize);
+        let mut warnings = candidate.map_or_else(Vec::new, |candidate| candidate.warnings.clone());
+        warnings.extend(attempt.warnings.iter().cloned());
+        Some(Self {
+            success: true,
+            image_url: String::new(),
+            r2_path: first.r2_path.clone(),
+            metadata: GenerateMetadata {
+                provider: attempt.provider.clone(),
+                model: attempt.model.clone(),
+                dimensions: first.dimensions.clone(),
+                generation_time_ms: attempt.generation_ms.unwrap_or(0),
+                format: first.format,
+                seed: first.seed,
+            },
+            request_id: attempt.request_id.clone(),
+            job_id: attempt.job_id.clone(),
+            cost_usd_micros: attempt.cost_usd_micros,
+            cost_basis: attempt.cost_basis.unwrap_or(CostBasis::None),
+            attempts: attempt.attempt_no,
+            withheld: attempt.withheld,
+            images: attempt.images.clone(),
+            effective: candidate
+                .map_or_else(Default::default, |candidate| candidate.effective.clone()),
+            warnings,
+            route: job.route(attempt),
+        })
+    }
+}
+
+impl GenerateJob {
+    /// How the provider was chosen, for `explain`.
+    fn route(&self, attempt: &AttemptView) -> Option<Value> {
+        self.request.explain.then(|| {
+            serde_json::json!({
+                "candidates": self.candidates.iter().map(|candidate| serde_json::json!({
+                    "provider": candidate.provider,
+                    "model": candidate.model,
+                    "estimate_usd_micros": candidate.estimate_usd_micros,
+                })).collect::<Vec<_>>(),
+                "chosen": { "provider": attempt.provider, "model": attempt.model },
+                "attempts": attempt.attempt_no,
+                "skipped": self.skipped,
+            })
+        })
+    }
 }

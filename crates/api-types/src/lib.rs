@@ -29,4 +29,4 @@ pub use queue::*;
 pub use resolve::*;
 pub use secret::{Ciphertext, Secret};
 pub use time::Timestamp;
-pub use validate::{Problem, ValidateContext, validate_config};
+pub use validate::{ADAPTERS, MAX_CONFIG_BYTES, Problem, ValidateContext, validate_config};

@@ -427,8 +427,11 @@ pub struct SettleReply {
 pub enum ReleaseReason {
     /// Certainly nothing was sent: the entry leaves the window.
     NotSent,
-    /// The holder stops; the queue consumer goes on at once.
+    /// The holder stops; the queue consumer goes on at once: `submitted` is resumed, `held` becomes `unknown` and is
+    /// reconciled, because bytes may be on the wire.
     Handoff,
+    /// As `handoff`, and certainly nothing was sent: the queue consumer may run it.
+    HandoffUnsent,
     /// The next candidate has the job: ends a `handover`.
     HandedOver,
 }

@@ -206,7 +206,7 @@ impl Breaker {
         match (self.state, failed) {
             (State::HalfOpen { .. }, Some(false)) => self.reset(),
             (State::HalfOpen { tripped, .. }, Some(true)) => {
-                self.open(now_ms, config, tripped, random)
+                self.open(now_ms, config, tripped, random);
             }
             // A probe that says nothing (4xx, safety) has reached the dependency: let the next call probe at once.
             (State::HalfOpen { tripped, .. }, None) => {

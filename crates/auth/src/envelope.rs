@@ -1,0 +1,428 @@
+//! How provider keys are sealed: AES-256-GCM under a fresh data key, which is sealed under a key derived for the instance.
+//!
+//! In scope: seal, open, rewrap. Out of scope: where envelopes are stored.
+//! Form: `v1.<kek_id>.<base64url nonce+data key+tag>.<base64url nonce+value+tag>`. The additional data binds an envelope to
+//! its organization, instance, provider, row and host, all taken from columns and never from the envelope.
+
+use api_types::{Ciphertext, CredentialId, InstanceId, OrgId, ProviderName, Secret};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+use errors::{Code, Error};
+use platform::Random;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf;
+use serde::Deserialize;
+
+const VALUE_CONTEXT: &str = "switchyard/credential/v1";
+const KEK_SALT: &[u8] = b"switchyard/kek/v1";
+
+/// What the secret `KEK_<id>` of this worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KekScope {
+    /// The master: keys of instances are derived from it.
+    Master,
+    /// The derived key of the one instance that this set is deployed for.
+    Instance,
+}
+
+/// What an envelope is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialContext {
+    /// Owner.
+    pub org_id: OrgId,
+    /// Instance.
+    pub instance_id: InstanceId,
+    /// Provider.
+    pub provider: ProviderName,
+    /// Row.
+    pub credential_id: CredentialId,
+    /// Host (with port, if it is not the scheme's own) that the key may be sent to.
+    pub host: String,
+}
+
+/// The plain form of a provider credential.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ProviderSecretPlain {
+    /// The key.
+    pub api_key: Secret,
+    /// The account, where the vendor needs one.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// The secret of the vendor's webhooks.
+    #[serde(default)]
+    pub webhook_secret: Option<Secret>,
+}
+
+impl ProviderSecretPlain {
+    /// A credential that is only a key.
+    pub fn from_key(api_key: impl Into<String>) -> Self {
+        Self {
+            api_key: Secret::new(api_key),
+            account: None,
+            webhook_secret: None,
+        }
+    }
+
+    /// The JSON text that is sealed; the one place where it is written.
+    pub fn to_json(&self) -> String {
+        let mut value = serde_json::json!({ "api_key": self.api_key.expose() });
+        if let (Some(members), Some(account)) = (value.as_object_mut(), &self.account) {
+            members.insert("account".to_owned(), account.clone().into());
+        }
+        if let (Some(members), Some(secret)) = (value.as_object_mut(), &self.webhook_secret) {
+            members.insert("webhook_secret".to_owned(), secret.expose().into());
+        }
+        value.to_string()
+    }
+
+    /// Parses what `open` returned.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(bytes)
+            .map_err(|_| broken("the opened credential is not of its form"))
+    }
+}
+
+/// The key-encryption keys that a worker knows.
+#[derive(Clone)]
+pub struct Keks {
+    current: String,
+    all: Vec<(String, [u8; 32])>,
+    scope: KekScope,
+}
+
+impl std::fmt::Debug for Keks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keks({:?}, current {})", self.ids(), self.current)
+    }
+}
+
+fn broken(why: &str) -> Error {
+    Error::new(
+        Code::DecryptionFailed,
+        "A stored provider key cannot be opened.",
+    )
+    .with_internal(why)
+}
+
+/// Each part with a 2-byte big-endian length before it, so that no two lists of parts give the same bytes.
+fn length_prefixed(parts: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
+}
+
+struct Length32;
+impl hkdf::KeyType for Length32 {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+/// The key of one instance: HKDF-SHA256(master, salt `switchyard/kek/v1`, info = org and instance, length-prefixed).
+pub fn derive_instance_kek(
+    master: &[u8; 32],
+    org_id: &OrgId,
+    instance_id: &InstanceId,
+) -> Result<[u8; 32], Error> {
+    let info = length_prefixed(&[org_id.as_str(), instance_id.as_str()]);
+    let mut key = [0; 32];
+    hkdf::Salt::new(hkdf::HKDF_SHA256, KEK_SALT)
+        .extract(master)
+        .expand(&[&info], Length32)
+        .and_then(|okm| okm.fill(&mut key))
+        .map_err(|_| Error::internal("HKDF failed"))?;
+    Ok(key)
+}
+
+fn aead(key: &[u8; 32]) -> Result<LessSafeKey, Error> {
+    Ok(LessSafeKey::new(
+        UnboundKey::new(&AES_256_GCM, key)
+            .map_err(|_| Error::internal("AES-256-GCM refused a key"))?,
+    ))
+}
+
+fn seal_part(
+    random: &impl Random,
+    key: &[u8; 32],
+    aad: &[u8],
+    plain: &[u8],
+) -> Result<String, Error> {
+    let mut nonce = [0; NONCE_LEN];
+    random.fill(&mut nonce);
+    let mut sealed = plain.to_vec();
+    aead(key)?
+        .seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(aad),
+            &mut sealed,
+        )
+        .map_err(|_| Error::internal("sealing failed"))?;
+    let mut bytes = nonce.to_vec();
+    bytes.append(&mut sealed);
+    Ok(B64.encode(bytes))
+}
+
+fn open_part(key: &[u8; 32], aad: &[u8], text: &str) -> Result<Vec<u8>, Error> {
+    let bytes = B64
+        .decode(text)
+        .map_err(|_| broken("an envelope part is not base64url"))?;
+    let (nonce, sealed) = bytes
+        .split_at_checked(NONCE_LEN)
+        .ok_or_else(|| broken("an envelope part is too short"))?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| broken("bad nonce"))?;
+    let mut sealed = sealed.to_vec();
+    let plain = aead(key)?
+        .open_in_place(nonce, Aad::from(aad), &mut sealed)
+        .map_err(|_| broken("the tag does not match: other key, other row or changed bytes"))?;
+    Ok(plain.to_vec())
+}
+
+impl CredentialContext {
+    fn aad(&self, part: &str) -> Vec<u8> {
+        length_prefixed(&[
+            VALUE_CONTEXT,
+            self.org_id.as_str(),
+            self.instance_id.as_str(),
+            self.provider.as_str(),
+            self.credential_id.as_str(),
+            &self.host,
+            part,
+        ])
+    }
+}
+
+impl Keks {
+    /// Fails when the current one is not among them.
+    pub fn new(
+        current_id: &str,
+        all: Vec<(String, [u8; 32])>,
+        scope: KekScope,
+    ) -> Result<Self, Error> {
+        if all.iter().any(|(id, _)| id == current_id) {
+            Ok(Self {
+                current: current_id.to_owned(),
+                all,
+                scope,
+            })
+        } else {
+            Err(Error::internal(format!("KEK_{current_id} is missing")))
+        }
+    }
+
+    /// Ids of all of them.
+    pub fn ids(&self) -> Vec<&str> {
+        self.all.iter().map(|(id, _)| id.as_str()).collect()
+    }
+
+    /// The id that new envelopes are sealed under.
+    pub fn current_id(&self) -> &str {
+        &self.current
+    }
+
+    fn kek(&self, id: &str, context: &CredentialContext) -> Result<[u8; 32], Error> {
+        let (_, key) = self
+            .all
+            .iter()
+            .find(|(have, _)| have == id)
+            .ok_or_else(|| broken(&format!("KEK_{id} is not known")))?;
+        match self.scope {
+            KekScope::Master => derive_instance_kek(key, &context.org_id, &context.instance_id),
+            KekScope::Instance => Ok(*key),
+        }
+    }
+
+    /// Seals a value under a fresh data key.
+    pub fn seal(
+        &self,
+        random: &impl Random,
+        context: &CredentialContext,
+        plain: &[u8],
+    ) -> Result<Ciphertext, Error> {
+        let mut data_key = [0; 32];
+        random.fill(&mut data_key);
+        let value = seal_part(random, &data_key, &context.aad("val"), plain)?;
+        self.wrap(random, context, &data_key, &value)
+    }
+
+    fn wrap(
+        &self,
+        random: &impl Random,
+        context: &CredentialContext,
+        data_key: &[u8],
+        value: &str,
+    ) -> Result<Ciphertext, Error> {
+        let kek_id = &self.current;
+        let kek = self.kek(kek_id, context)?;
+        let wrapped = seal_part(
+            random,
+            &kek,
+            &context.aad(&format!("dek{kek_id}")),
+            data_key,
+        )?;
+        Ok(Ciphertext(format!("v1.{kek_id}.{wrapped}.{value}")))
+    }
+
+    fn unwrap_key<'a>(
+        &self,
+        context: &CredentialContext,
+        envelope: &'a Ciphertext,
+    ) -> Result<([u8; 32], &'a str), Error> {
+        let parts: Vec<&str> = envelope.0.split('.').collect();
+        let [version, kek_id, wrapped, value] = parts.as_slice() else {
+            return Err(broken("an envelope has four parts"));
+        };
+        if *version != "v1" {
+            return Err(broken("unknown envelope version"));
+        }
+        let kek = self.kek(kek_id, context)?;
+        let data_key = open_part(&kek, &context.aad(&format!("dek{kek_id}")), wrapped)?;
+        let data_key = data_key
+            .try_into()
+            .map_err(|_| broken("the data key has another length"))?;
+        Ok((data_key, value))
+    }
+
+    /// Opens a value.
+    pub fn open(
+        &self,
+        context: &CredentialContext,
+        envelope: &Ciphertext,
+    ) -> Result<Vec<u8>, Error> {
+        let (data_key, value) = self.unwrap_key(context, envelope)?;
+        open_part(&data_key, &context.aad("val"), value)
+    }
+
+    /// Wraps the data key anew under the current key; the value stays as it is.
+    pub fn rewrap(
+        &self,
+        random: &impl Random,
+        context: &CredentialContext,
+        envelope: &Ciphertext,
+    ) -> Result<Ciphertext, Error> {
+        let (data_key, value) = self.unwrap_key(context, envelope)?;
+        self.wrap(random, context, &data_key, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::fakes::FakeRandom;
+
+    const MASTER: [u8; 32] = {
+        let mut bytes = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            bytes[i] = i as u8;
+            i += 1;
+        }
+        bytes
+    };
+
+    fn context() -> CredentialContext {
+        CredentialContext {
+            org_id: OrgId::parse("0198f0a0-0000-7000-8000-000000000001").unwrap(),
+            instance_id: InstanceId::parse("production").unwrap(),
+            provider: ProviderName::parse("ideogram").unwrap(),
+            credential_id: CredentialId::parse("0198f0c0-0000-7000-8000-000000000001").unwrap(),
+            host: "api.ideogram.ai".to_owned(),
+        }
+    }
+
+    fn keks() -> Keks {
+        Keks::new(
+            "k1",
+            vec![("k1".into(), MASTER), ("k2".into(), [9; 32])],
+            KekScope::Master,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_pinned_derivation_vector_holds() {
+        let key = derive_instance_kek(&MASTER, &context().org_id, &context().instance_id).unwrap();
+        assert_eq!(
+            crate::hash::hex(&key),
+            "243df8dfae97f2b90458810e3aec8e6ad3e9f8e5fd8679dd67ae1dd7a08e638d"
+        );
+    }
+
+    #[test]
+    fn what_was_sealed_opens_also_with_only_the_derived_key() {
+        let random = FakeRandom::seeded(3);
+        let plain = ProviderSecretPlain::from_key("ide-live-1").to_json();
+        let envelope = keks().seal(&random, &context(), plain.as_bytes()).unwrap();
+        let opened = keks().open(&context(), &envelope).unwrap();
+        assert_eq!(
+            ProviderSecretPlain::from_json(&opened)
+                .unwrap()
+                .api_key
+                .expose(),
+            "ide-live-1"
+        );
+        let derived =
+            derive_instance_kek(&MASTER, &context().org_id, &context().instance_id).unwrap();
+        let scoped = Keks::new("k1", vec![("k1".into(), derived)], KekScope::Instance).unwrap();
+        assert_eq!(scoped.open(&context(), &envelope).unwrap(), opened);
+        assert!(!envelope.0.contains("ide-live"));
+    }
+
+    #[test]
+    fn any_flipped_bit_or_swapped_context_makes_it_unreadable() {
+        let random = FakeRandom::seeded(4);
+        let keks = keks();
+        let envelope = keks.seal(&random, &context(), b"secret").unwrap();
+        for at in 0..envelope.0.len() {
+            let mut bytes = envelope.0.clone().into_bytes();
+            bytes[at] ^= 1;
+            let Ok(text) = String::from_utf8(bytes) else {
+                continue;
+            };
+            assert!(
+                keks.open(&context(), &Ciphertext(text)).is_err(),
+                "byte {at}"
+            );
+        }
+        let mut swapped = Vec::new();
+        for change in 0..5 {
+            let mut c = context();
+            match change {
+                0 => c.org_id = OrgId::parse("0198f0a0-0000-7000-8000-000000000002").unwrap(),
+                1 => c.instance_id = InstanceId::parse("development").unwrap(),
+                2 => c.provider = ProviderName::parse("openai").unwrap(),
+                3 => {
+                    c.credential_id =
+                        CredentialId::parse("0198f0c0-0000-7000-8000-000000000002").unwrap();
+                }
+                _ => c.host = "evil.example".to_owned(),
+            }
+            swapped.push(c);
+        }
+        for c in swapped {
+            assert!(keks.open(&c, &envelope).is_err(), "{c:?}");
+        }
+        let other_id = Ciphertext(envelope.0.replacen("v1.k1.", "v1.k2.", 1));
+        assert!(keks.open(&context(), &other_id).is_err());
+    }
+
+    #[test]
+    fn rewrapping_keeps_the_value_and_names_the_new_key() {
+        let random = FakeRandom::seeded(5);
+        let old = keks().seal(&random, &context(), b"secret").unwrap();
+        let newer = Keks::new(
+            "k2",
+            vec![("k1".into(), MASTER), ("k2".into(), [9; 32])],
+            KekScope::Master,
+        )
+        .unwrap();
+        let rewrapped = newer.rewrap(&random, &context(), &old).unwrap();
+        assert_eq!(rewrapped.kek_id(), Some("k2"));
+        let only_new = Keks::new("k2", vec![("k2".into(), [9; 32])], KekScope::Master).unwrap();
+        assert_eq!(only_new.open(&context(), &rewrapped).unwrap(), b"secret");
+        assert_eq!(newer.open(&context(), &old).unwrap(), b"secret");
+    }
+}

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod base62;
+pub mod bootstrap;
+pub mod chain;
+pub mod envelope;
+pub mod hash;
+pub mod key;
+pub mod permission;

@@ -1,0 +1,182 @@
+//! A small client of the product, as an application would write it.
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::Value;
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// A header as text; empty when it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The request id.
+    pub fn request_id(&self) -> String {
+        self.header("x-request-id").to_owned()
+    }
+
+    /// Asserts status and code of an error, and that it can be acted upon: hint, documentation and request id.
+    ///
+    /// # Panics
+    /// When one of them is not there.
+    pub fn expect_error(&self, status: u16, code: &str) -> Value {
+        let body = self.json();
+        let text = String::from_utf8_lossy(&self.bytes);
+        assert_eq!(self.status, status, "{text}");
+        assert_eq!(body["error"], code, "{text}");
+        assert!(
+            body["hint"].as_str().is_some_and(|hint| hint.len() > 10),
+            "{text}"
+        );
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|message| message.len() > 5),
+            "{text}"
+        );
+        assert_eq!(body["docs"], format!("/docs/errors#{code}"), "{text}");
+        assert_eq!(body["request_id"], self.header("x-request-id"), "{text}");
+        assert_eq!(self.header("x-request-id").len(), 36, "{text}");
+        body
+    }
+}
+
+/// Calls through the console's gateway with one key.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: String,
+    key: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    pub(crate) fn new(base: &str, key: &str) -> Self {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client without TLS needs nothing");
+        Self {
+            base: base.to_owned(),
+            key: key.to_owned(),
+            http,
+        }
+    }
+
+    /// The same client with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The base URL of one worker.
+    pub fn worker(&self, name: &str) -> String {
+        format!("{}/api/{name}", self.base)
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        self.try_send(request).await.expect("an answer")
+    }
+
+    /// Sends a request; an error when there is no whole answer.
+    ///
+    /// # Errors
+    /// The connection was refused or cut.
+    pub async fn try_send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer, reqwest::Error> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer {
+            status,
+            headers,
+            bytes: response.bytes().await?.to_vec(),
+        })
+    }
+
+    /// A request with this client's key.
+    pub fn request(&self, method: &str, url: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        let url = if url.starts_with("http") {
+            url.to_owned()
+        } else {
+            format!("{}{url}", self.base)
+        };
+        let request = self.http.request(method, url);
+        match HeaderValue::from_str(&format!("Bearer {}", self.key)) {
+            Ok(value) if !self.key.is_empty() => request.header("authorization", value),
+            _ => request,
+        }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path)).await
+    }
+
+    /// POST of a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request("POST", path).json(body)).await
+    }
+
+    /// `POST /generate` in the instance `development`.
+    pub async fn generate(&self, mut body: Value) -> Answer {
+        if body.get("instance_id").is_none() {
+            body["instance_id"] = "development".into();
+        }
+        self.post("/api/image-gen/generate", &body).await
+    }
+
+    /// Runs the minute cron of image-gen now, which the local runtime does not do by itself.
+    pub async fn sweep(&self, stack: &crate::Stack) {
+        let url = format!(
+            "{}/cdn-cgi/local/explorer/api/local/scheduled?worker=image-gen",
+            stack.base_url()
+        );
+        let _ = self.http.post(url).send().await;
+    }
+
+    /// `GET /jobs/{id}` until the job is final.
+    pub async fn job_end(&self, job_id: &str, limit_s: u64) -> Value {
+        crate::until(&format!("the end of job {job_id}"), limit_s, || async {
+            let request = self.request("GET", &format!("/api/image-gen/jobs/{job_id}"));
+            let request = request.header("x-instance-id", "development");
+            let answer = self
+                .try_send(request)
+                .await
+                .ok()
+                .filter(|answer| answer.status == 200)?;
+            let job = answer.json();
+            let state = job["state"].as_str().unwrap_or_default();
+            ["succeeded", "failed", "cancelled", "dead", "unknown"]
+                .contains(&state)
+                .then_some(job)
+        })
+        .await
+    }
+}

@@ -1,0 +1,44 @@
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test harness: what fails here must fail the test, and it measures real time"
+)]
+
+mod client;
+mod ledger;
+mod logs;
+mod sim;
+mod stack;
+
+pub use client::{Answer, Client};
+pub use ledger::Ledger;
+pub use sim::Sim;
+pub use stack::{Ids, Keys, Options, Stack};
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Polls until `check` gives something, for at most `limit_s` seconds.
+///
+/// # Panics
+/// When the time is over; the message names `what`.
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    limit_s: u64,
+    mut check: impl FnMut() -> F,
+) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(limit_s),
+            "waited {limit_s} s for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,169 @@
+//! Journey: workerd dies by SIGKILL in mid-generation, and clients go away.
+//!
+//! 1. for each seeded point and provider kind, a generation is started, the runtime is killed at that point and started
+//!    again on the same state; 2. every accepted generation ends, at the asynchronous provider with its picture;
+//! 3. the simulator's ledger shows at most one charge a generation; 4. no place in flight is left after the leases;
+//! 5. a client that disconnects loses nothing.
+
+use e2e::{Client, Options, Stack, until};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const KNOBS: [(&str, &str); 3] = [
+    ("HOLDER_MS", "3000"),
+    ("RENEW_MS", "1000"),
+    ("LIMITER_UNKNOWN_MS", "3000"),
+];
+
+async fn start(
+    client: &Client,
+    prompt: String,
+    provider: &str,
+) -> tokio::task::JoinHandle<Option<Value>> {
+    let client = client.clone();
+    let body = json!({"prompt": prompt, "instance_id": "development", "provider": provider, "fallback": "none"});
+    tokio::spawn(async move {
+        let request = client
+            .request("POST", "/api/image-gen/generate")
+            .json(&body);
+        client
+            .try_send(request)
+            .await
+            .ok()
+            .map(|answer| answer.json())
+    })
+}
+
+/// Seeded like the schedule of a fuzzer: the same seed, the same points.
+fn points(seed: u64, count: usize, max_ms: u64) -> Vec<u64> {
+    let mut state = seed;
+    (0..count)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % max_ms
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_generation_is_lost_or_paid_twice_over_kills() {
+    let seed: u64 = std::env::var("E2E_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(20_261_121);
+    let kills: usize = std::env::var("E2E_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(10);
+    println!("seed {seed}, {kills} kills a provider kind");
+    let stack = Stack::start(Options {
+        vars: KNOBS.to_vec(),
+        expected_errors: vec![""],
+        leaves_jobs: true,
+        ..Options::default()
+    });
+    let admin = stack.admin();
+    for provider in ["ideogram", "openai"] {
+        for (number, at_ms) in points(seed, kills, 2_600).into_iter().enumerate() {
+            let tag = format!("{provider}-{number}");
+            let token = if provider == "openai" {
+                " sim:slow=1s"
+            } else {
+                ""
+            };
+            let request = start(
+                &admin,
+                format!("sim:once={tag}{token} kill at {at_ms}"),
+                provider,
+            )
+            .await;
+            tokio::time::sleep(Duration::from_millis(at_ms)).await;
+            stack.kill_and_restart();
+            let _ = request.await;
+        }
+    }
+    // Every attempt that was admitted reaches an end or is shown as unknown; nothing runs for ever.
+    until("no running job", 120, || async {
+        admin.sweep(&stack).await;
+        stack.ledger().unfinished_jobs().is_empty().then_some(())
+    })
+    .await;
+
+    let charges = stack.sim().charges().await;
+    assert!(
+        stack.sim().duplicates().await.is_empty(),
+        "{:?}",
+        stack.sim().duplicates().await
+    );
+    let mut by_request = std::collections::BTreeMap::new();
+    for charge in &charges {
+        *by_request
+            .entry(charge["tag"].as_str().unwrap_or_default().to_owned())
+            .or_insert(0) += 1;
+    }
+    assert!(
+        by_request.values().all(|count| *count == 1),
+        "{by_request:?}"
+    );
+
+    // What was charged is in the ledger, as succeeded with its picture or as unknown with its cost.
+    let jobs = stack
+        .ledger()
+        .rows("SELECT job_id, state, provider, cost, images_stored FROM jobs");
+    for charge in &charges {
+        let request_id = charge["request_id"].as_str().unwrap_or_default();
+        let job = jobs.iter().find(|job| request_id.starts_with(&job[0]));
+        let job = job.unwrap_or_else(|| panic!("charge {charge} has no job"));
+        match charge["provider"].as_str() {
+            Some("ideogram") if job[1] == "succeeded" => assert_eq!(job[4], "1", "{job:?}"),
+            _ => assert!(
+                ["succeeded", "unknown"].contains(&job[1].as_str()),
+                "{job:?} for {charge}"
+            ),
+        }
+    }
+    // A generation whose provider job id had been recorded always ends with its picture.
+    let lost = stack
+        .ledger()
+        .rows("SELECT job_id FROM jobs WHERE state IN ('failed','dead')");
+    assert!(lost.is_empty(), "{lost:?}");
+
+    // No place in flight is left: four images at once fit again.
+    let answer = until("free places", 60, || async {
+        let body = json!({"prompt": "after the storm", "instance_id": "development", "provider": "ideogram", "n": 4, "fallback": "none"});
+        let request = admin.request("POST", "/api/image-gen/generate").json(&body);
+        admin.try_send(request).await.ok().filter(|answer| answer.status == 200)
+    })
+    .await;
+    assert_eq!(answer.json()["images"].as_array().map(Vec::len), Some(4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_disconnects_loses_nothing() {
+    let stack = Stack::start(Options {
+        vars: KNOBS.to_vec(),
+        ..Options::default()
+    });
+    let admin = stack.admin();
+    for (number, after_ms) in [200_u64, 900, 1_800].into_iter().enumerate() {
+        let request = start(
+            &admin,
+            format!("sim:once=gone-{number} a client that leaves"),
+            "ideogram",
+        )
+        .await;
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        request.abort();
+    }
+    until("three stored pictures", 90, || async {
+        let rows = stack
+            .ledger()
+            .rows("SELECT count(*) FROM jobs WHERE state = 'succeeded' AND images_stored = 1");
+        rows.iter().any(|row| row[0] == "3").then_some(())
+    })
+    .await;
+    assert_eq!(stack.sim().charges().await.len(), 3);
+    assert!(stack.sim().duplicates().await.is_empty());
+}

@@ -1,0 +1,150 @@
+//! Journey: a new user makes the first picture.
+//!
+//! 1. the key says who it is; 2. `POST /generate` answers a picture of the asked size; 3. its URL gives the bytes with
+//! type, ETag and Range; 4. another prompt gives another picture; 5. the job tells the same; 6. the cost is in the
+//! ledger, once, and equals what the simulator charged; 7. every hop carried one request id.
+
+use e2e::{Options, Stack, until};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_prompt_becomes_a_stored_picture_with_its_cost() {
+    let stack = Stack::start(Options::default());
+    let admin = stack.admin();
+
+    let session = admin.get("/api/config-service/session").await;
+    assert_eq!(session.status, 200, "{}", session.json());
+    assert_eq!(
+        session.json()["role"]
+            .as_str()
+            .or(session.json()["user"]["role"].as_str()),
+        Some("admin")
+    );
+
+    let answer = admin
+        .generate(json!({"prompt": "a lighthouse at dawn", "size": "1024x1024"}))
+        .await;
+    let body = answer.json();
+    assert_eq!(answer.status, 200, "{body}");
+    assert_eq!(body["success"], true);
+    assert_eq!(body["metadata"]["dimensions"], "1024x1024");
+    assert_eq!(body["metadata"]["provider"], "ideogram");
+    assert_eq!(body["request_id"], answer.request_id());
+    assert_eq!(body["cost_basis"], "reported");
+    assert_eq!(answer.header("x-switchyard-job-id"), body["job_id"]);
+    assert!(!answer.header("x-ratelimit-remaining-requests").is_empty());
+
+    let url = body["image_url"].as_str().expect("a URL").to_owned();
+    let anonymous = stack.client("");
+    let picture = anonymous.get(&url).await;
+    assert_eq!(picture.status, 200);
+    assert_eq!(picture.header("content-type"), "image/png");
+    assert_eq!(picture.header("x-content-type-options"), "nosniff");
+    let decoded = image::load_from_memory(&picture.bytes).expect("a picture");
+    assert_eq!((decoded.width(), decoded.height()), (1024, 1024));
+    assert!(
+        picture
+            .bytes
+            .windows(20)
+            .any(|part| part == b"a lighthouse at dawn"),
+        "the prompt stands in the file"
+    );
+
+    let etag = picture.header("etag").to_owned();
+    assert!(etag.starts_with('"'), "{etag}");
+    let unchanged = anonymous
+        .send(
+            anonymous
+                .request("GET", &url)
+                .header("if-none-match", &etag),
+        )
+        .await;
+    assert_eq!((unchanged.status, unchanged.bytes.len()), (304, 0));
+    let part = anonymous
+        .send(anonymous.request("GET", &url).header("range", "bytes=0-7"))
+        .await;
+    assert_eq!(
+        (part.status, part.bytes.as_slice()),
+        (206, &b"\x89PNG\r\n\x1a\n"[..])
+    );
+    assert_eq!(
+        part.header("content-range"),
+        format!("bytes 0-7/{}", picture.bytes.len())
+    );
+    let tail = anonymous
+        .send(anonymous.request("GET", &url).header("range", "bytes=-4"))
+        .await;
+    assert_eq!(tail.bytes, picture.bytes[picture.bytes.len() - 4..]);
+    let wrong = anonymous
+        .send(anonymous.request("GET", &url).header("range", "bytes=9-2"))
+        .await;
+    wrong.expect_error(416, "range_not_satisfiable");
+    let head = anonymous.send(anonymous.request("HEAD", &url)).await;
+    assert_eq!((head.status, head.header("etag")), (200, etag.as_str()));
+    assert_eq!(
+        anonymous.get(&url.replace("sig=", "sig=A")).await.status,
+        403
+    );
+    assert_eq!(
+        anonymous
+            .get(url.split('?').next().unwrap_or_default())
+            .await
+            .status,
+        401
+    );
+
+    let other = admin
+        .generate(json!({"prompt": "a fox in snow", "size": "1024x1024"}))
+        .await
+        .json();
+    let other = anonymous
+        .get(other["image_url"].as_str().expect("a URL"))
+        .await;
+    assert_ne!(
+        other.bytes, picture.bytes,
+        "the content depends on the prompt"
+    );
+
+    let job = admin
+        .job_end(body["job_id"].as_str().expect("an id"), 30)
+        .await;
+    assert_eq!(job["state"], "succeeded");
+    assert_eq!(job["result"]["r2_path"], body["r2_path"]);
+    assert_eq!(job["cost_usd_micros"], body["cost_usd_micros"]);
+
+    let charged: i64 = stack
+        .sim()
+        .charges()
+        .await
+        .iter()
+        .filter_map(|charge| charge["usd_micros"].as_i64())
+        .sum();
+    assert!(charged > 0);
+    until("the usage rows", 30, || async {
+        let rows = stack
+            .ledger()
+            .rows("SELECT count(*), sum(cost) FROM usage_logs WHERE phase = 'charge'");
+        rows.iter()
+            .any(|row| row[0] == "2" && row[1] == charged.to_string())
+            .then_some(())
+    })
+    .await;
+
+    for component in ["image-gen"] {
+        let event = stack.request_event(&answer.request_id(), component).await;
+        assert_eq!(event["metadata"]["status"], 200, "{event}");
+    }
+    let asked = stack.sim().requests().await;
+    let job_id = body["job_id"].as_str().unwrap_or_default();
+    assert!(asked.iter().any(|request| {
+        request["request_id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with(job_id))
+    }));
+    assert!(stack.sim().duplicates().await.is_empty());
+    assert!(
+        stack.sim().violations().await.is_empty(),
+        "{:?}",
+        stack.sim().violations().await
+    );
+}

@@ -1,0 +1,74 @@
+//! Journey: 10,000 concurrent requests against a limit of 500 a minute on the real object.
+//!
+//! 1. inside one worker, all at once; 2. over HTTP, in parallel; each time exactly 500 are admitted.
+
+use e2e::{Options, Stack};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+
+fn acquire(number: u32) -> Value {
+    let id = |kind: u32| format!("0199a1c2-{kind:04x}-7000-8000-{number:012x}");
+    json!({
+        "v": 1, "lease_id": id(1), "job_id": id(2), "attempt_no": 1, "instance_id": "development", "provider": "ideogram",
+        "calls": 1, "images": 0, "model": "ideogram-3", "org_id": "0198f0a0-0000-7000-8000-000000000001",
+        "request_id": id(3), "estimate_usd_micros": 60000, "upper_usd_micros": 60000,
+        "limits": {"config_version": 1, "rpm": 500, "tpm": null, "max_inflight_images": null, "windows": []},
+        "run_ms": 900_000, "holder_ms": 900_000, "job": {}
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_concurrent_requests_admit_exactly_the_limit() {
+    let stack = Stack::start(Options {
+        probe: true,
+        leaves_jobs: true,
+        ..Options::default()
+    });
+    let admin = stack.admin();
+
+    let burst = admin
+        .post(
+            "/api/probe/__probe/limiter/instance:burst:provider:ideogram/burst",
+            &json!({"count": 10_000, "acquire": acquire(0)}),
+        )
+        .await;
+    let counts = burst.json();
+    assert_eq!(burst.status, 200, "{counts}");
+    assert_eq!(counts["granted"], 500, "{counts}");
+    assert_eq!(counts["limited"], 9_500, "{counts}");
+
+    let path = "/api/probe/__probe/limiter/instance:http:provider:ideogram/acquire";
+    let answers: Vec<Value> = stream::iter(0..10_000_u32)
+        .map(|number| {
+            let admin = admin.clone();
+            async move { admin.post(path, &acquire(number)).await.json() }
+        })
+        .buffer_unordered(128)
+        .collect()
+        .await;
+    let granted = answers
+        .iter()
+        .filter(|answer| answer["decision"].get("granted").is_some())
+        .count();
+    let limited: Vec<u64> = answers
+        .iter()
+        .filter_map(|answer| answer["decision"]["limited"]["retry_after_ms"].as_u64())
+        .collect();
+    assert_eq!(
+        granted + limited.len(),
+        10_000,
+        "every request got a decision"
+    );
+    // The machine may need longer than the window for 10,000 requests; then the window has moved on by what it freed.
+    let first_retry = limited.iter().max().copied().unwrap_or_default();
+    assert!(first_retry <= 60_000);
+    let state = admin
+        .post(
+            "/api/probe/__probe/limiter/instance:http:provider:ideogram/state",
+            &json!({}),
+        )
+        .await
+        .json();
+    assert_eq!(state["gauges"]["requests_in_window"], 500, "{state}");
+    assert_eq!(granted, 500, "never 501");
+}

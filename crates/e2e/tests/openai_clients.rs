@@ -1,0 +1,54 @@
+//! Journey: the official OpenAI packages for Python and Node, unmodified, make pictures and get the errors that they
+//! expect; their own retries never buy an image twice.
+
+use e2e::{Options, Stack};
+use std::process::Command;
+
+fn run(program: &str, script: &str, directory: &str, stack: &Stack) {
+    let output = Command::new(program)
+        .arg(script)
+        .current_dir(directory)
+        .env("BASE", stack.base_url())
+        .env("KEY", &stack.keys().admin)
+        .env_remove("http_proxy")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}; run `cargo x setup`"));
+    assert!(
+        output.status.success(),
+        "{program} {script}:\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_packages_work_by_changing_base_url_and_key() {
+    let stack = Stack::start(Options {
+        expected_errors: vec!["outcome_unknown"],
+        leaves_jobs: true,
+        ..Options::default()
+    });
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
+    let python = std::env::var("SWITCHYARD_PYTHON")
+        .expect("`cargo x test` sets it to the venv with the openai package");
+    run(&python, &format!("{here}/openai_client.py"), here, &stack);
+    // Node finds packages beside the script, so a copy stands where they are installed.
+    let copy = format!("{scripts}/node_modules/.openai_client.mjs");
+    std::fs::copy(format!("{here}/openai_client.mjs"), &copy).expect("a copy");
+    let node = format!("{scripts}/node_modules/.bin/node");
+    run(&node, &copy, scripts, &stack);
+
+    // Three pictures and one charged but broken answer by Python, two and one by Node; nothing else, nothing twice.
+    assert_eq!(stack.sim().charges().await.len(), 7);
+    assert!(
+        stack.sim().duplicates().await.is_empty(),
+        "{:?}",
+        stack.sim().duplicates().await
+    );
+    assert!(
+        stack.sim().violations().await.is_empty(),
+        "{:?}",
+        stack.sim().violations().await
+    );
+}

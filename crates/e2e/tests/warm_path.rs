@@ -1,0 +1,23 @@
+//! Journey: what one warm image costs in hops, counted by the request event of the real run.
+
+use e2e::{Options, Stack};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_warm_image_takes_two_or_three_object_calls_and_one_put() {
+    let stack = Stack::start(Options::default());
+    let admin = stack.admin();
+    for (provider, object_calls) in [("openai", 2), ("ideogram", 3)] {
+        let body = |word: &str| json!({"prompt": format!("{word} boat"), "provider": provider, "fallback": "none"});
+        assert_eq!(admin.generate(body("warming")).await.status, 200);
+        let answer = admin.generate(body("warm")).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        let event = stack.request_event(&answer.request_id(), "image-gen").await;
+        let ops = &event["metadata"]["ops"];
+        assert_eq!(ops["do_calls"], object_calls, "{provider}: {ops}");
+        assert_eq!(ops["r2_puts"], 1, "{provider}: {ops}");
+        assert_eq!(ops["d1_queries"], 0, "{provider}: {ops}");
+        assert_eq!(ops["service_calls"], 0, "{provider}: {ops}");
+        assert_eq!(ops["kv_ops"], 0, "{provider}: {ops}");
+    }
+}
