@@ -2,7 +2,7 @@
 
 use crate::{
     AttemptView, CostBasis, GenerateJob, GenerateMetadata, GenerateResponse, InstanceId, JobId,
-    ProjectId, ProviderName, Timestamp,
+    ProjectId, ProviderName, Settle, Timestamp,
 };
 use errors::Code;
 use serde::{Deserialize, Serialize};
@@ -206,14 +206,46 @@ impl GenerateResponse {
             effective: candidate
                 .map_or_else(Default::default, |candidate| candidate.effective.clone()),
             warnings,
-            route: job.route(attempt),
+            route: job.route(&attempt.provider, &attempt.model, attempt.attempt_no),
+        })
+    }
+
+    /// The answer of an attempt that its holder has just settled as succeeded: the same as [`Self::of`] gives for it
+    /// later. `None` without an image.
+    pub fn of_settle(settle: &Settle, job: &GenerateJob) -> Option<Self> {
+        let first = settle.images.first()?;
+        let candidate = job.candidates.get(job.candidate as usize)?;
+        let mut warnings = candidate.warnings.clone();
+        warnings.extend(settle.warnings.iter().cloned());
+        Some(Self {
+            success: true,
+            image_url: String::new(),
+            r2_path: first.r2_path.clone(),
+            metadata: GenerateMetadata {
+                provider: candidate.provider.clone(),
+                model: candidate.model.clone(),
+                dimensions: first.dimensions.clone(),
+                generation_time_ms: settle.generation_ms.unwrap_or(0),
+                format: first.format,
+                seed: first.seed,
+            },
+            request_id: job.request_id.clone(),
+            job_id: job.job_id.clone(),
+            cost_usd_micros: settle.cost_usd_micros,
+            cost_basis: settle.cost_basis,
+            attempts: job.attempt_no,
+            withheld: settle.withheld,
+            images: settle.images.clone(),
+            effective: candidate.effective.clone(),
+            warnings,
+            route: job.route(&candidate.provider, &candidate.model, job.attempt_no),
         })
     }
 }
 
 impl GenerateJob {
     /// How the provider was chosen, for `explain`.
-    fn route(&self, attempt: &AttemptView) -> Option<Value> {
+    fn route(&self, provider: &ProviderName, model: &str, attempts: u32) -> Option<Value> {
         self.request.explain.then(|| {
             serde_json::json!({
                 "candidates": self.candidates.iter().map(|candidate| serde_json::json!({
@@ -221,8 +253,8 @@ impl GenerateJob {
                     "model": candidate.model,
                     "estimate_usd_micros": candidate.estimate_usd_micros,
                 })).collect::<Vec<_>>(),
-                "chosen": { "provider": attempt.provider, "model": attempt.model },
-                "attempts": attempt.attempt_no,
+                "chosen": { "provider": provider, "model": model },
+                "attempts": attempts,
                 "skipped": self.skipped,
             })
         })

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod credential_host;
 mod generate;
 mod ids;
 mod image;

@@ -96,7 +96,7 @@ impl std::fmt::Debug for Keks {
     }
 }
 
-fn broken(why: &str) -> Error {
+pub(crate) fn broken(why: &str) -> Error {
     Error::new(
         Code::DecryptionFailed,
         "A stored provider key cannot be opened.",
@@ -105,7 +105,7 @@ fn broken(why: &str) -> Error {
 }
 
 /// Each part with a 2-byte big-endian length before it, so that no two lists of parts give the same bytes.
-fn length_prefixed(parts: &[&str]) -> Vec<u8> {
+pub(crate) fn length_prefixed(parts: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {
         let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
@@ -128,7 +128,11 @@ pub fn derive_instance_kek(
     org_id: &OrgId,
     instance_id: &InstanceId,
 ) -> Result<[u8; 32], Error> {
-    let info = length_prefixed(&[org_id.as_str(), instance_id.as_str()]);
+    derive(master, &[org_id.as_str(), instance_id.as_str()])
+}
+
+pub(crate) fn derive(master: &[u8; 32], owner: &[&str]) -> Result<[u8; 32], Error> {
+    let info = length_prefixed(owner);
     let mut key = [0; 32];
     hkdf::Salt::new(hkdf::HKDF_SHA256, KEK_SALT)
         .extract(master)
@@ -145,7 +149,7 @@ fn aead(key: &[u8; 32]) -> Result<LessSafeKey, Error> {
     ))
 }
 
-fn seal_part(
+pub(crate) fn seal_part(
     random: &impl Random,
     key: &[u8; 32],
     aad: &[u8],
@@ -166,7 +170,7 @@ fn seal_part(
     Ok(B64.encode(bytes))
 }
 
-fn open_part(key: &[u8; 32], aad: &[u8], text: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn open_part(key: &[u8; 32], aad: &[u8], text: &str) -> Result<Vec<u8>, Error> {
     let bytes = B64
         .decode(text)
         .map_err(|_| broken("an envelope part is not base64url"))?;
@@ -221,6 +225,12 @@ impl Keks {
     /// The id that new envelopes are sealed under.
     pub fn current_id(&self) -> &str {
         &self.current
+    }
+
+    /// The bytes of one of them, as they were given.
+    pub(crate) fn bytes(&self, id: &str) -> Option<&[u8; 32]> {
+        let found = self.all.iter().find(|(have, _)| have == id);
+        found.map(|(_, key)| key)
     }
 
     fn kek(&self, id: &str, context: &CredentialContext) -> Result<[u8; 32], Error> {

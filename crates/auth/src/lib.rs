@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod answer;
 mod base62;
 pub mod bootstrap;
 pub mod chain;

@@ -10,7 +10,7 @@ fn acquire(number: u32) -> Value {
     let id = |kind: u32| format!("0199a1c2-{kind:04x}-7000-8000-{number:012x}");
     json!({
         "v": 1, "lease_id": id(1), "job_id": id(2), "attempt_no": 1, "instance_id": "development", "provider": "ideogram",
-        "calls": 1, "images": 0, "model": "ideogram-3", "org_id": "0198f0a0-0000-7000-8000-000000000001",
+        "calls": 1, "images": 1, "model": "ideogram-3", "org_id": "0198f0a0-0000-7000-8000-000000000001",
         "request_id": id(3), "estimate_usd_micros": 60000, "upper_usd_micros": 60000,
         "limits": {"config_version": 1, "rpm": 500, "tpm": null, "max_inflight_images": null, "windows": []},
         "run_ms": 900_000, "holder_ms": 900_000, "job": {}

@@ -1,1 +1,34 @@
-//! In-memory ports for tests.
+//! In-memory ports for tests: they can fail before, fail after having persisted, be slow, and lag.
+//!
+//! In scope: one fake per port, one shared [`World`] (clock, randomness, faults, counter) that all of them obey,
+//! and [`FakePorts`], the bundle. Out of scope: the meaning of anything stored, and wasm: this is for native tests.
+
+mod actors;
+mod background;
+mod clock;
+mod faults;
+mod http_client;
+mod kv;
+mod multipart;
+mod objects;
+mod ports;
+mod queue;
+mod random;
+mod sqlite;
+mod sqlite_database;
+mod storage;
+mod world;
+
+pub use actors::{ActorCall, FakeActors};
+pub use background::FakeBackground;
+pub use clock::{FakeClock, START_MS};
+pub use faults::{Faults, When};
+pub use http_client::{FakeHttp, FakeReply};
+pub use kv::FakeKv;
+pub use objects::FakeObjects;
+pub use ports::FakePorts;
+pub use queue::{Delivery, FakeQueue};
+pub use random::FakeRandom;
+pub use sqlite_database::SqliteDatabase;
+pub use storage::FakeStorage;
+pub use world::World;

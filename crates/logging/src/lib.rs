@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod entry;
+mod event;
+mod layer;
+mod redact;
+mod secrets;
+
+pub use entry::Level;
+pub use event::Event;
+pub use layer::{dispatch, init};
+pub use redact::{redact, redact_tokens, redact_tokens_value, redact_value};
+pub use secrets::register_secret;

@@ -1,0 +1,358 @@
+//! Takes secrets out of texts: by the name before them, by their form, by their exact value.
+//!
+//! In scope: texts and JSON values, also JSON inside texts, query strings and header lines. Out of scope: knowing which
+//! values are secret (module `secrets`).
+
+use crate::secrets::hide;
+use serde_json::Value;
+
+const MASK: &str = "*****";
+
+/// Names whose value is never shown.
+const NAMES: [&str; 13] = [
+    "authorization",
+    "proxy-authorization",
+    "api_key",
+    "api-key",
+    "apikey",
+    "x-api-key",
+    "cookie",
+    "set-cookie",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "credential",
+];
+/// Endings of such names.
+const ENDINGS: [&str; 7] = [
+    "_key",
+    "-key",
+    "_secret",
+    "-secret",
+    "_token",
+    "-token",
+    "_password",
+];
+/// Names whose unquoted value goes on to the end of its line.
+const WHOLE_LINE: [&str; 4] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+];
+/// Prefixes of well-known credentials and how many characters must follow.
+const PREFIXES: [(&str, usize); 9] = [
+    ("sk-", 12),
+    ("ghp_", 16),
+    ("gho_", 16),
+    ("ghu_", 16),
+    ("ghs_", 16),
+    ("ghr_", 16),
+    ("github_pat_", 16),
+    ("AKIA", 12),
+    ("ASIA", 12),
+];
+
+fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NAMES.contains(&name.as_str()) || ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// The text without values of secret names, credentials of known forms, and registered secrets.
+pub fn redact(text: &str) -> String {
+    scan(&hide(text), true)
+}
+
+/// As `redact`, but names alone hide nothing: for sentences that speak about members, such as error messages.
+pub fn redact_tokens(text: &str) -> String {
+    scan(&hide(text), false)
+}
+
+/// Redacts all texts of a value; members with a secret name are hidden whole.
+pub fn redact_value(value: &mut Value) {
+    walk(value, true);
+}
+
+/// As `redact_value`, but names alone hide nothing.
+pub fn redact_tokens_value(value: &mut Value) {
+    walk(value, false);
+}
+
+fn walk(value: &mut Value, names: bool) {
+    match value {
+        Value::String(text) => *text = scan(&hide(text), names),
+        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, names)),
+        Value::Object(members) => {
+            for (name, value) in std::mem::take(members) {
+                let mut value = value;
+                let open = value.is_null() || value.is_boolean();
+                if names && is_secret_name(&name) && !open {
+                    value = Value::String(MASK.to_owned());
+                } else {
+                    walk(&mut value, names);
+                }
+                members.insert(scan(&hide(&name), false), value);
+            }
+        }
+        Value::Number(number) => {
+            let text = number.to_string();
+            if hide(&text) != text {
+                *value = Value::String(MASK.to_owned());
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    out: String,
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+impl<'a> Scanner<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn slice(&self, length: usize) -> &'a str {
+        self.text.get(self.at..self.at + length).unwrap_or_default()
+    }
+
+    fn keep(&mut self, length: usize) {
+        self.out.push_str(self.slice(length));
+        self.at += length;
+    }
+
+    fn mask(&mut self, length: usize) {
+        if length > 0 {
+            self.out.push_str(MASK);
+            self.at += length;
+        }
+    }
+
+    fn run(&self, from: usize, wanted: impl Fn(u8) -> bool) -> usize {
+        self.rest()
+            .get(from..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|byte| wanted(**byte))
+            .count()
+    }
+
+    /// Length of a quote with its backslashes at `from`, and the number of backslashes.
+    fn quote(&self, from: usize) -> Option<(usize, usize, u8)> {
+        let backslashes = self.run(from, |byte| byte == b'\\');
+        match self.rest().get(from + backslashes) {
+            Some(quote @ (b'"' | b'\'')) => Some((backslashes + 1, backslashes, *quote)),
+            _ => None,
+        }
+    }
+
+    /// Length of `name -> value` between a name and its value: closing quote, spaces, `:` or `=`, spaces.
+    fn separator(&self, from: usize) -> Option<usize> {
+        let mut at = from + self.quote(from).map_or(0, |(length, ..)| length);
+        let blank = |byte: u8| byte == b' ' || byte == b'\t';
+        at += self.run(at, blank);
+        at += match self.rest().get(at..)? {
+            [b'=', b'>', ..] => 2,
+            [b':' | b'=', ..] => 1,
+            [b'%', b'3', b'a' | b'A' | b'd' | b'D', ..] => 3,
+            _ => return None,
+        };
+        at += self.run(at, blank);
+        Some(at)
+    }
+
+    /// Hides the value that begins here.
+    fn value(&mut self, whole_line: bool) {
+        if let Some((length, backslashes, quote)) = self.quote(0) {
+            self.keep(length);
+            let inside = self.closing(backslashes, quote);
+            self.mask(inside);
+            return;
+        }
+        match self.rest().first() {
+            Some(b'{' | b'[') => {
+                // A structure inside a text: its end is not known, so nothing after it is shown.
+                self.mask(self.rest().len());
+                return;
+            }
+            None => return,
+            _ => {}
+        }
+        let ends = |byte: u8| matches!(byte, b'"' | b'\'' | b'\\' | b'\n' | b'\r');
+        if whole_line {
+            self.mask(self.run(0, |byte| !ends(byte)));
+            return;
+        }
+        let ends = |byte: u8| {
+            ends(byte)
+                || byte.is_ascii_whitespace()
+                || matches!(byte, b'&' | b',' | b';' | b')' | b'}' | b']' | b'<' | b'>')
+        };
+        let mut length = self.run(0, |byte| !ends(byte));
+        let first = self.slice(length).to_ascii_lowercase();
+        if matches!(first.as_str(), "bearer" | "basic" | "token" | "digest") {
+            length += self.run(length, |byte| byte == b' ');
+            length += self.run(length, |byte| !ends(byte));
+        }
+        if let Some(ampersand) = find_ampersand(self.slice(length)) {
+            length = ampersand;
+        }
+        self.mask(length);
+    }
+
+    /// Length of what stands before the closing quote. At nesting level `k` a quote has `2^k - 1` backslashes, and one
+    /// that is part of the value has more of them, by the rule below.
+    fn closing(&self, backslashes: usize, quote: u8) -> usize {
+        let modulus = 2 * (backslashes + 1);
+        let mut run = 0;
+        for (index, byte) in self.rest().iter().enumerate() {
+            if *byte == b'\\' {
+                run += 1;
+                continue;
+            }
+            if *byte == quote && run % modulus == backslashes {
+                return index - backslashes;
+            }
+            run = 0;
+        }
+        self.rest().len()
+    }
+
+    fn word(&mut self, names: bool) {
+        let length = self.run(0, is_word);
+        let word = self.slice(length);
+        if names
+            && is_secret_name(word)
+            && let Some(separator) = self.separator(length)
+        {
+            let whole_line = WHOLE_LINE.contains(&word.to_ascii_lowercase().as_str());
+            self.keep(separator);
+            self.value(whole_line);
+            return;
+        }
+        if word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic") {
+            self.keep(length);
+            let spaces = self.run(0, |byte| byte == b' ');
+            let token = self.run(spaces, |byte| {
+                !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'\\' | b',')
+            });
+            // `Basic` is also a word of prose.
+            let least = if word.eq_ignore_ascii_case("basic") {
+                8
+            } else {
+                1
+            };
+            if spaces > 0 && token >= least {
+                self.keep(spaces);
+                self.mask(token);
+            }
+            return;
+        }
+        self.token(length);
+    }
+
+    /// Hides a word that has the form of a credential.
+    fn token(&mut self, length: usize) {
+        let word = self.slice(length);
+        if word.starts_with("eyJ") {
+            let dotted = self.run(0, |byte| is_word(byte) || byte == b'.');
+            if self.slice(dotted).matches('.').count() >= 2 {
+                self.mask(dotted);
+                return;
+            }
+        }
+        if let Some(start) = word.find("sy_") {
+            let (before, key) = word.split_at(start);
+            let after = key.get(3..).unwrap_or_default();
+            if let Some((id, secret)) = after.split_once('_')
+                && !secret.is_empty()
+                && id.len() == 12
+            {
+                self.keep(before.len() + "sy_".len() + id.len() + 1);
+                self.mask(secret.len());
+                return;
+            }
+            if after.len() >= 16 {
+                self.keep(before.len() + 3);
+                self.mask(after.len());
+                return;
+            }
+        }
+        for (prefix, least) in PREFIXES {
+            let starts = word
+                .match_indices(prefix)
+                .map(|(start, _)| start)
+                .find(|start| {
+                    *start == 0
+                        || word
+                            .as_bytes()
+                            .get(start - 1)
+                            .is_some_and(|byte| !byte.is_ascii_alphanumeric())
+                });
+            if let Some(start) = starts
+                && length - start - prefix.len() >= least
+            {
+                self.keep(start + prefix.len());
+                self.mask(length - start - prefix.len());
+                return;
+            }
+        }
+        self.keep(length);
+    }
+
+    /// `://user:password@host`: the part before `@` is hidden.
+    fn user_info(&mut self) {
+        self.keep(3);
+        let authority = self.run(0, |byte| {
+            !byte.is_ascii_whitespace()
+                && !matches!(
+                    byte,
+                    b'/' | b'?' | b'#' | b'"' | b'\'' | b'\\' | b'<' | b'>'
+                )
+        });
+        if let Some(at) = self.slice(authority).rfind('@') {
+            self.mask(at);
+        }
+    }
+}
+
+/// Where an encoded `&` ends an encoded value.
+fn find_ampersand(text: &str) -> Option<usize> {
+    text.find("%26")
+}
+
+fn scan(text: &str, names: bool) -> String {
+    let mut scanner = Scanner {
+        text,
+        at: 0,
+        out: String::with_capacity(text.len()),
+    };
+    loop {
+        match scanner.rest() {
+            [] => return scanner.out,
+            [b':', b'/', b'/', ..] => scanner.user_info(),
+            // An encoded delimiter does not belong to the word after it.
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                scanner.keep(3);
+            }
+            [first, ..] if is_word(*first) => scanner.word(names),
+            [first, ..] => {
+                let length = if first.is_ascii() {
+                    1
+                } else {
+                    // Not part of anything we look for; taken with all bytes of its character.
+                    1 + scanner.run(1, |byte| byte & 0xC0 == 0x80)
+                };
+                scanner.keep(length);
+            }
+        }
+    }
+}

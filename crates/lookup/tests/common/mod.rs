@@ -1,0 +1,243 @@
+//! A small house for the look-up's tests: one config-service whose state, speed and health the test decides.
+
+use api_types::{
+    AuthContext, InstanceConfig, InstanceId, InstanceStatus, InstanceVerdict, KeyId, KeyRef, Need,
+    OrgId, PrincipalKind, ResolveReply, ResolveRequest, Role, Scope, Secret, SecretVersion,
+    Timestamp, UserId, UserRef,
+};
+use auth::key::{MintedKey, PresentedKey};
+use errors::{Code, Error, Result};
+use lookup::{ConfigSource, Hints, Lookup, LookupCache, Resolved, kv};
+use platform::fakes::{FakeClock, FakePorts, FakeRandom, World};
+use platform::{CallContext, Clock, KvStore};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub const INSTANCE: &str = "production";
+
+#[derive(Clone, Debug)]
+pub struct State {
+    pub down: bool,
+    pub hang: bool,
+    pub delay_ms: u64,
+    pub refuse: Option<Code>,
+    pub version: i64,
+    pub asked: Vec<ResolveRequest>,
+    pub config_calls: u32,
+}
+
+/// config-service, seen from its binding.
+#[derive(Clone)]
+pub struct Source {
+    pub state: Arc<Mutex<State>>,
+    clock: FakeClock,
+}
+
+impl Source {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    async fn work(&self) -> Result<()> {
+        let (delay_ms, hang, down) = {
+            let state = self.state();
+            (state.delay_ms, state.hang, state.down)
+        };
+        if hang {
+            std::future::pending::<()>().await;
+        }
+        if delay_ms > 0 {
+            self.clock.sleep(delay_ms).await;
+        }
+        if down {
+            return Err(Error::new(Code::ConfigUnavailable, "down"));
+        }
+        Ok(())
+    }
+}
+
+pub fn config(version: i64) -> InstanceConfig {
+    serde_json::from_value(serde_json::json!({
+        "instance_id": INSTANCE,
+        "org_id": "0198f0a0-0000-7000-8000-000000000001",
+        "config_version": version,
+        "name": "Production",
+    }))
+    .unwrap()
+}
+
+pub fn reply(version: i64, key_id: &KeyId, checked_ms: i64) -> ResolveReply {
+    let org_id = OrgId::parse("0198f0a0-0000-7000-8000-000000000001").unwrap();
+    ResolveReply {
+        v: 1,
+        checked_at: Timestamp(checked_ms),
+        auth: AuthContext {
+            principal: format!("key:{key_id}"),
+            kind: PrincipalKind::UserKey,
+            role: Role::User,
+            user: Some(UserRef {
+                user_id: UserId::parse("0198f0a1-0000-7000-8000-000000000001").unwrap(),
+                email: "user@acme.example".into(),
+                org_id: Some(org_id.clone()),
+            }),
+            org_id: Some(org_id),
+            key: Some(KeyRef {
+                key_id: key_id.clone(),
+                secret: SecretVersion::Current,
+                expires_at: None,
+            }),
+            project_id: None,
+            instances: vec![InstanceId::parse(INSTANCE).unwrap()],
+            instances_more: false,
+            permissions: vec![Scope::All],
+        },
+        instance: Some(InstanceVerdict {
+            instance_id: InstanceId::parse(INSTANCE).unwrap(),
+            status: InstanceStatus::Active,
+            config_version: version,
+        }),
+        project: None,
+        config: Some(config(version)),
+    }
+}
+
+impl ConfigSource for Source {
+    async fn resolve(
+        &self,
+        request: ResolveRequest,
+        _context: &CallContext,
+    ) -> Result<ResolveReply> {
+        // What is true when the question arrives is the answer, however long it travels.
+        let (refuse, version) = {
+            let mut state = self.state();
+            state.asked.push(request.clone());
+            (state.refuse, state.version)
+        };
+        self.work().await?;
+        if let Some(code) = refuse {
+            return Err(Error::new(code, "refused"));
+        }
+        let key = auth::key::parse(request.credential.expose()).unwrap();
+        let mut reply = reply(version, &key.key_id, self.clock.now_ms());
+        if request
+            .have
+            .is_some_and(|have| have.config_version == version)
+        {
+            reply.config = None;
+        }
+        Ok(reply)
+    }
+
+    async fn config(
+        &self,
+        _instance_id: &InstanceId,
+        have: Option<i64>,
+        _context: &CallContext,
+    ) -> Result<Option<InstanceConfig>> {
+        let version = {
+            let mut state = self.state();
+            state.config_calls += 1;
+            state.version
+        };
+        self.work().await?;
+        Ok((have != Some(version)).then(|| config(version)))
+    }
+}
+
+/// Everything one test needs.
+pub struct House {
+    pub ports: FakePorts,
+    pub source: Source,
+    pub cache: Arc<LookupCache>,
+    pub key: MintedKey,
+    presented: PresentedKey,
+}
+
+impl House {
+    pub fn new(world: World) -> Self {
+        let key = auth::key::mint(&FakeRandom::seeded(7));
+        let presented = auth::key::parse(key.api_key.expose()).unwrap();
+        let source = Source {
+            state: Arc::new(Mutex::new(State {
+                down: false,
+                hang: false,
+                delay_ms: 0,
+                refuse: None,
+                version: 17,
+                asked: Vec::new(),
+                config_calls: 0,
+            })),
+            clock: world.clock.clone(),
+        };
+        Self {
+            ports: FakePorts::new(world).unwrap(),
+            source,
+            cache: Arc::new(LookupCache::default()),
+            key,
+            presented,
+        }
+    }
+
+    pub fn clock(&self) -> &FakeClock {
+        &self.ports.world.clock
+    }
+
+    pub fn lookup(&self) -> Lookup<FakePorts, Source> {
+        Lookup::new(
+            Arc::clone(&self.cache),
+            self.source.clone(),
+            self.ports.kv.clone(),
+            self.ports.world.clock.clone(),
+            self.ports.world.random.clone(),
+            self.ports.background.clone(),
+        )
+    }
+
+    /// Another isolate of the same worker.
+    pub fn cold(&mut self) {
+        self.cache = Arc::new(LookupCache::default());
+    }
+
+    pub async fn resolve(&self) -> Result<Resolved> {
+        self.resolve_with(&Hints::default(), &self.key.api_key, Need::Instance)
+            .await
+    }
+
+    pub async fn resolve_with(&self, hints: &Hints, raw: &Secret, need: Need) -> Result<Resolved> {
+        self.lookup()
+            .resolve(
+                &self.presented,
+                raw,
+                hints,
+                need,
+                Some("203.0.113.9"),
+                &CallContext::default(),
+            )
+            .await
+    }
+
+    pub async fn config(&self) -> Result<(Arc<InstanceConfig>, api_types::Freshness)> {
+        let id = InstanceId::parse(INSTANCE).unwrap();
+        self.lookup().config(&id, &CallContext::default()).await
+    }
+
+    /// Calls so far: verdicts and configurations.
+    pub fn calls(&self) -> (usize, u32) {
+        let state = self.source.state();
+        (state.asked.len(), state.config_calls)
+    }
+
+    pub fn kv_reads(&self) -> u32 {
+        self.ports.world.faults.calls("kv.get")
+    }
+
+    /// As config-service would publish it, confirmed at that time.
+    pub async fn publish(&self, version: i64, confirmed_ms: i64) {
+        let id = InstanceId::parse(INSTANCE).unwrap();
+        let value = kv::encode(&config(version), Timestamp(confirmed_ms));
+        self.ports
+            .kv
+            .put(&kv::key(&id), &value, Some(kv::EXPIRES_S))
+            .await
+            .unwrap();
+    }
+}

@@ -1,0 +1,79 @@
+//! The chain of layers around a worker's router.
+//!
+//! Outermost first:
+//! 1. `context`: request id, trace context, start time. 2. `access_log`: one `request` event. 3. `render`: every error
+//!    becomes the JSON body, logged once. 4. `headers`: those that every answer has. 5. `cors`: none.
+//!
+//! Then the router, and around each handler (`layers::guard`):
+//! 6. `body_cap`. 7. `content_type`. 8. `internal`. 9. `auth`. 10. `resolve`. 11. `status`. 12. `permit`.
+
+use crate::context::Context;
+use crate::layers::{access_log::AccessLog, headers, render};
+use crate::state::AppState;
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use errors::{Code, Error};
+use http::{Method, Request, Response};
+use tower::ServiceExt;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+/// A worker, ready to answer.
+#[derive(Clone)]
+pub struct App<D> {
+    router: Router,
+    deps: D,
+    openai_prefix: Option<&'static str>,
+}
+
+impl<D: AppState> App<D> {
+    pub(crate) fn new(router: Router, deps: D, openai_prefix: Option<&'static str>) -> Self {
+        Self {
+            router,
+            deps,
+            openai_prefix,
+        }
+    }
+
+    /// Answers one request. Never fails: every failure is an answer.
+    pub async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
+        let context = Context::open(request.headers(), self.deps.clock(), self.deps.random());
+        request.extensions_mut().insert(context.clone());
+        let span = tracing::info_span!(
+            "request",
+            request_id = context.request_id(),
+            trace_id = context.trace_id(),
+            instance_id = Empty,
+            user_id = Empty,
+        );
+        self.answer(request, context).instrument(span).await
+    }
+
+    async fn answer(&self, request: Request<Body>, context: Context) -> Response<Body> {
+        let log = AccessLog::start(&self.deps, &context, request.method());
+        let head = request.method() == Method::HEAD;
+        let style = match self.openai_prefix {
+            Some(prefix) if request.uri().path().starts_with(prefix) => render::Style::OpenAi,
+            _ => render::Style::Native,
+        };
+        let response = match *request.method() {
+            // Never meant for an application; the router would answer 404 on unknown paths.
+            Method::TRACE | Method::CONNECT => {
+                Error::new(Code::MethodNotAllowed, "This method is not served.").into_response()
+            }
+            _ => match self.router.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        };
+        let response = render::render(
+            headers::apply(response, &context, self.deps.clock()),
+            &context,
+            style,
+            head,
+        );
+        log.finish(response.status(), response.extensions().get::<Error>());
+        response
+    }
+}

@@ -1,0 +1,73 @@
+//! The fetch event's request and response, to and from the types that services use.
+
+use crate::{js, streams};
+use axum::body::Body;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use js_sys::Array;
+use platform::NativeBody;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::Result;
+
+/// Bodies of known size up to this become one array; larger ones and those of unknown size stream.
+const MAX_BUFFERED_BYTES: u64 = 1 << 20;
+
+/// Statuses whose answers must not have a body.
+const WITHOUT_BODY: [u16; 4] = [101, 204, 205, 304];
+
+/// The request of a fetch event, its body as a stream.
+pub fn request(raw: web_sys::Request) -> Result<http::Request<Body>> {
+    let request = worker::request_from_wasm(raw)?;
+    Ok(request.map(Body::new))
+}
+
+/// The response of a fetch event. A [`NativeBody`] among the extensions passes to the client past our memory.
+pub async fn respond(response: http::Response<Body>) -> Result<web_sys::Response> {
+    // An upgrade carries its socket among the extensions, which only `worker` knows how to hand over.
+    if response.extensions().get::<worker::WebSocket>().is_some() {
+        return worker::response_to_wasm(response);
+    }
+    let (mut parts, body) = response.into_parts();
+    let native = parts.extensions.remove::<NativeBody>();
+    let body = match native
+        .as_ref()
+        .and_then(|body| body.0.downcast_ref::<JsValue>())
+    {
+        _ if WITHOUT_BODY.contains(&parts.status.as_u16()) => JsValue::NULL,
+        Some(native) => native.clone(),
+        None => body_value(body).await?,
+    };
+    let headers = Array::new();
+    for (name, value) in &parts.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let pair = [JsValue::from_str(name.as_str()), JsValue::from_str(&value)];
+        headers.push(&pair.iter().collect::<Array>());
+    }
+    let init = js::object(&[
+        ("status", JsValue::from(parts.status.as_u16())),
+        ("headers", headers.into()),
+        // What is encoded already (`Content-Encoding`) must not be encoded again.
+        ("encodeBody", encode_body(&parts.headers)),
+    ])?;
+    Ok(js::construct("Response", &[body, init])?.unchecked_into())
+}
+
+fn encode_body(headers: &http::HeaderMap) -> JsValue {
+    if headers.contains_key(http::header::CONTENT_ENCODING) {
+        JsValue::from_str("manual")
+    } else {
+        JsValue::UNDEFINED
+    }
+}
+
+async fn body_value(body: Body) -> Result<JsValue> {
+    match body.size_hint().exact() {
+        Some(0) => Ok(JsValue::NULL),
+        Some(size) if size <= MAX_BUFFERED_BYTES => {
+            let broken = |error: axum::Error| worker::Error::RustError(error.to_string());
+            let bytes = body.collect().await.map_err(broken)?.to_bytes();
+            Ok(streams::array(&bytes))
+        }
+        _ => Ok(streams::readable(body)),
+    }
+}

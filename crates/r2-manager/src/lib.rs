@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod b64;
+mod dimensions;
+mod key;
+mod metadata;
+mod probe;
+mod store;
+mod url;
+
+pub use b64::{Encoder, Extractor, Piece, StreamingReader};
+pub use key::{ImageKey, belongs_to, image_key_prefix, short_id};
+pub use metadata::{ImageMetadata, MAX_METADATA_BYTES};
+pub use probe::{Probe, ProbeError, Prober};
+pub use store::{
+    KeyOf, MAX_IMAGE_BYTES, PART_BYTES, StoreError, StoreOptions, Stored, Upload, store_stream,
+};
+pub use url::{CdnKind, SigningKeys, UrlError, UrlForms};

@@ -1,0 +1,17 @@
+//! D1 `control`: organizations, instances, people, keys, audit. config-service is its only user.
+//!
+//! In scope: statements and the rows they give, one file per table. Out of scope: decisions, secrets in the clear.
+//! Reads and writes are both [`platform::Statement`]s, because the service puts them into one batch each.
+
+pub mod access;
+pub mod api_keys;
+pub mod audit;
+pub mod columns;
+pub mod credentials;
+pub mod guard;
+pub mod idempotency;
+pub mod instances;
+pub mod organizations;
+pub mod projects;
+pub mod resolve;
+pub mod users;

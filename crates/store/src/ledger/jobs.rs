@@ -1,0 +1,98 @@
+//! Reading one job.
+
+use api_types::{
+    InstanceId, JobId, JobStage, JobState, JobView, ProjectId, ProviderName, TimelineEvent,
+    Timestamp,
+};
+use platform::{Database, DbError, DbErrorKind, Row, Statement};
+use std::collections::BTreeMap;
+
+/// A job as the ledger has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredJob {
+    /// For clients, with empty URLs.
+    pub view: JobView,
+    /// The limiter object of its last known attempt.
+    pub object_name: String,
+}
+
+/// The job of that instance; a job of another instance is no job. Reads one row.
+pub async fn job(
+    database: &impl Database,
+    instance_id: &InstanceId,
+    job_id: &JobId,
+) -> Result<Option<StoredJob>, DbError> {
+    let statement = Statement::new(
+        "SELECT job_id, instance_id, project_id, request_id, state, stage, version, provider, model, object_name,
+  attempts, estimate, cost, result, error, timeline, cancel_requested, created_at, updated_at
+FROM jobs WHERE job_id = ?1 AND instance_id = ?2",
+    )
+    .bind(job_id.as_str())
+    .bind(instance_id.as_str());
+    let rows = database.query(statement).await?;
+    rows.first().map(stored_job).transpose()
+}
+
+fn unreadable(column: &str) -> DbError {
+    DbError {
+        kind: DbErrorKind::Other,
+        cause: format!("jobs.{column} is unreadable"),
+    }
+}
+
+fn stored_job(row: &Row) -> Result<StoredJob, DbError> {
+    let text = |column: &'static str| row.text(column).ok_or_else(|| unreadable(column));
+    let int = |column: &'static str| row.int(column).ok_or_else(|| unreadable(column));
+    let view = JobView {
+        job_id: JobId::parse(text("job_id")?).map_err(|_| unreadable("job_id"))?,
+        state: word::<JobState>(text("state")?).ok_or_else(|| unreadable("state"))?,
+        stage: word::<JobStage>(text("stage")?),
+        version: int("version")?,
+        instance_id: InstanceId::parse(text("instance_id")?)
+            .map_err(|_| unreadable("instance_id"))?,
+        project_id: ProjectId::parse(text("project_id")?).ok(),
+        provider: ProviderName::parse(text("provider")?).map_err(|_| unreadable("provider"))?,
+        model: text("model")?.to_owned(),
+        attempts: u32::try_from(int("attempts")?).map_err(|_| unreadable("attempts"))?,
+        cost_usd_micros: row.int("cost"),
+        estimate_usd_micros: row.int("estimate"),
+        cancel_requested: row.flag("cancel_requested"),
+        created_at: Timestamp(int("created_at")?),
+        updated_at: Timestamp(int("updated_at")?),
+        result: document(text("result")?).map_err(|()| unreadable("result"))?,
+        error: document(text("error")?).map_err(|()| unreadable("error"))?,
+        timeline: timeline(text("timeline")?).ok_or_else(|| unreadable("timeline"))?,
+        request_id: text("request_id")?.to_owned(),
+    };
+    Ok(StoredJob {
+        view,
+        object_name: text("object_name")?.to_owned(),
+    })
+}
+
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).ok()
+}
+
+fn document<T: serde::de::DeserializeOwned>(text: &str) -> Result<Option<T>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(text).map(Some).map_err(|_| ())
+}
+
+/// Events of all attempts, attempt by attempt.
+fn timeline(text: &str) -> Option<Vec<TimelineEvent>> {
+    let by_attempt: BTreeMap<String, Vec<TimelineEvent>> = serde_json::from_str(text).ok()?;
+    let mut attempts: Vec<(u32, Vec<TimelineEvent>)> = by_attempt
+        .into_iter()
+        .map(|(attempt, events)| Some((attempt.parse().ok()?, events)))
+        .collect::<Option<_>>()?;
+    attempts.sort_by_key(|(attempt, _)| *attempt);
+    Some(
+        attempts
+            .into_iter()
+            .flat_map(|(_, events)| events)
+            .collect(),
+    )
+}

@@ -1,0 +1,233 @@
+//! The commands and their options.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::failure::{Context, Exit, Failure, Result};
+use crate::layout::Layout;
+use crate::setup::{Scope, Tools};
+use crate::stack::Options;
+use crate::wasm::{self, Artifact};
+use crate::{bench, check, dev, interrupt, openapi, say, stack, test_run, tidy, workers};
+
+/// Task runner of the workspace: results on standard output, talk on standard error.
+#[derive(Debug, Parser)]
+#[command(name = "cargo x", bin_name = "cargo x")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install every tool that the other commands call
+    Setup {
+        /// Change nothing; exit 1 if something is missing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the workers to wasm
+    Build {
+        /// Only this worker (repeatable)
+        #[arg(long, value_name = "NAME")]
+        worker: Vec<String>,
+        /// Also copy the builds there, with a manifest of digests
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Run the system until standard input closes
+    Stack(StackArgs),
+    /// Run the system for people: shows what to try, rebuilds on change
+    Dev(DevArgs),
+    /// Run every test step and print a table
+    Test {
+        /// A skipped step fails
+        #[arg(long)]
+        strict: bool,
+        /// Only this step (repeatable): setup, check, native, wasm, e2e
+        #[arg(long, value_name = "STEP")]
+        only: Vec<String>,
+    },
+    /// The static checks: format, lints, docs, tidy, `OpenAPI`, dependencies
+    Check,
+    /// The rules of the house that no compiler knows
+    Tidy {
+        /// Write new migrations into their applied.lock
+        #[arg(long)]
+        lock_migrations: bool,
+    },
+    /// Write docs/openapi from the workers' routes
+    Openapi {
+        /// Change nothing; exit 1 on a difference
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure the running system
+    Bench {
+        /// Which suite
+        #[arg(long, default_value = "generate", value_name = "NAME")]
+        suite: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct StackArgs {
+    /// Own state and random ports, removed at the end
+    #[arg(long)]
+    temp: bool,
+    /// Print one JSON line when ready
+    #[arg(long)]
+    json: bool,
+    /// Without projects
+    #[arg(long)]
+    empty: bool,
+    /// With the worker `probe`, which holds the test routes
+    #[arg(long)]
+    probe: bool,
+    /// With a foreign organization and a key for every role
+    #[arg(long)]
+    seed_tests: bool,
+    /// An extra var on every worker (repeatable)
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = knob)]
+    vars: Vec<(String, String)>,
+    /// Preferred port of the gateway
+    #[arg(long, conflicts_with = "temp")]
+    port: Option<u16>,
+}
+
+/// Options of `cargo x dev`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DevArgs {
+    /// Throw the local state away first
+    #[arg(long)]
+    pub reset: bool,
+    /// Without projects
+    #[arg(long)]
+    pub empty: bool,
+    /// End a running session
+    #[arg(long)]
+    pub stop: bool,
+    /// Preferred port of the gateway
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+}
+
+fn knob(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value))
+            if !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') =>
+        {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("expected NAME=VALUE with NAME in capitals, digits and _".to_owned()),
+    }
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        interrupt::install()?;
+        let layout = Layout::find()?;
+        match self.command {
+            Command::Setup { check: true } => setup_check(&layout),
+            Command::Setup { check: false } => {
+                let tools = Tools::ensure(&layout, Scope::Full)?;
+                say::result(&format!("tools ready in {}", tools.cache.display()));
+                for (name, reason) in &tools.skipped {
+                    say::result(&format!("SKIP {name}: {reason}"));
+                }
+                say::talk("next: cargo x dev");
+                Ok(())
+            }
+            Command::Build { worker, out } => build(&layout, &worker, out),
+            Command::Stack(args) => {
+                let options = Options {
+                    temp: args.temp,
+                    port: args.port,
+                    empty: args.empty,
+                    probe: args.probe,
+                    seed_tests: args.seed_tests,
+                    knobs: args.vars.into_iter().collect::<BTreeMap<_, _>>(),
+                };
+                stack::serve::serve(&layout, options, args.json)
+            }
+            Command::Dev(args) => dev::run(&layout, args),
+            Command::Test { strict, only } => test_run::run(&layout, strict, &only),
+            Command::Check => check::run(&Tools::ensure(&layout, Scope::Full)?),
+            Command::Tidy { lock_migrations } => {
+                if lock_migrations {
+                    tidy::migrations::lock_new(&layout)?;
+                }
+                tidy::run(&layout)
+            }
+            Command::Openapi { check } => openapi::run(&Tools::ensure(&layout, Scope::Run)?, check),
+            Command::Bench { suite } => bench::run(&layout, &suite),
+        }
+    }
+}
+
+fn setup_check(layout: &Layout) -> Result<()> {
+    let mut missing = 0;
+    for (name, reason) in Tools::check(layout)? {
+        match reason {
+            None => say::result(&format!("ok       {name}")),
+            Some(reason) => {
+                missing += 1;
+                say::result(&format!("missing  {name}: {reason}"));
+            }
+        }
+    }
+    if missing > 0 {
+        return Err(Failure::failed(format!(
+            "{missing} missing; run: cargo x setup"
+        )));
+    }
+    Ok(())
+}
+
+fn build(layout: &Layout, only: &[String], out: Option<PathBuf>) -> Result<()> {
+    let all = workers::discover(layout)?;
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| !all.iter().any(|worker| worker.name == **name))
+    {
+        let known: Vec<&str> = all.iter().map(|worker| worker.name.as_str()).collect();
+        return Err(Failure {
+            exit: Exit::InvalidInput,
+            message: format!("no worker {unknown}; there are: {}", known.join(", ")),
+        });
+    }
+    let artifacts: Vec<Artifact> = all
+        .iter()
+        .filter(|worker| only.is_empty() || only.contains(&worker.name))
+        .map(Artifact::product)
+        .collect();
+    let tools = Tools::ensure(layout, Scope::Run)?;
+    let built = wasm::build(&tools, &artifacts)?;
+    for artifact in &artifacts {
+        let size = wasm::size(&artifact.module())?;
+        let note = if built.contains(&artifact.name) {
+            "built"
+        } else {
+            "unchanged"
+        };
+        say::result(&format!(
+            "{:<16} {:>9} bytes, {:>8} gzip  {note}",
+            artifact.name, size.raw_bytes, size.gzip_bytes
+        ));
+    }
+    if let Some(out) = out {
+        let out = std::env::current_dir()
+            .context("working directory")?
+            .join(out);
+        wasm::export(&tools, &artifacts, &out)?;
+        say::result(&format!("manifest {}", out.join("manifest.json").display()));
+    }
+    say::talk("next: cargo x dev");
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! `cargo x dev`: the system for people. Shows what to try, rebuilds what changed, obeys keys.
+
+mod keys;
+mod screen;
+mod watch;
+
+use std::fs;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::DevArgs;
+use crate::clock;
+use crate::failure::{Context, Result};
+use crate::http::Client;
+use crate::interrupt;
+use crate::layout::Layout;
+use crate::process::tail;
+use crate::say;
+use crate::session::Session;
+use crate::setup::{Scope, Tools};
+use crate::stack::cron::Crons;
+use crate::stack::{self, Options, Stack};
+use crate::wasm::{self, Artifact};
+use crate::workers::Graph;
+
+use keys::Keys;
+use watch::{Change, Watch};
+
+const TICK: Duration = Duration::from_millis(50);
+const SIMULATOR: &str = "provider-sim";
+
+/// Runs until `q`, Ctrl-C or `--stop` from elsewhere.
+pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
+    let options = Options {
+        port: args.port,
+        empty: args.empty,
+        ..Options::default()
+    };
+    let dir = stack::session_dir(layout, &options);
+    if args.stop {
+        stop(&dir);
+        return Ok(());
+    }
+    let started = clock::now();
+    if args.reset && Session::load(&dir).is_none_or(|session| !session.is_live()) {
+        if let Some(session) = Session::load(&dir) {
+            session.end_leftovers();
+        }
+        if dir.exists() {
+            fs::remove_dir_all(&dir).context(dir.display())?;
+        }
+    }
+    let tools = Tools::ensure(layout, Scope::Run)?;
+    let stack = Stack::start(&tools, options)?;
+    let crons = Crons::start(stack.base_url.clone(), stack.crons()?);
+    let watch = Watch::start(layout)?;
+    let graph = Graph::load(layout)?;
+    let keys = Keys::start();
+    say::result(&screen::ready(layout, &stack, keys.are_read())?);
+    say::talk(&format!("ready in {}", clock::spoken(started.elapsed())));
+    let mut dev = Dev {
+        tools,
+        stack,
+        graph,
+        build: None,
+        again: false,
+        tailing: None,
+        faults: false,
+    };
+    let outcome = dev.until_end(&watch, &keys);
+    // A build in flight ends with us.
+    interrupt::ask();
+    drop(keys);
+    drop(crons);
+    drop(dev.build);
+    dev.stack.end();
+    say::talk("ended");
+    outcome
+}
+
+fn stop(dir: &std::path::Path) {
+    match Session::load(dir) {
+        Some(session) if session.is_live() => {
+            session.stop();
+            say::result("the session has ended");
+        }
+        Some(session) => {
+            session.end_leftovers();
+            say::result("no session is running");
+        }
+        None => say::result("no session is running"),
+    }
+}
+
+struct Dev {
+    tools: Tools,
+    stack: Stack,
+    graph: Graph,
+    build: Option<Receiver<Result<Vec<String>>>>,
+    /// Something changed while a build was running.
+    again: bool,
+    /// Bytes of wrangler's log that were shown already.
+    tailing: Option<u64>,
+    faults: bool,
+}
+
+impl Dev {
+    fn until_end(&mut self, watch: &Watch, keys: &Keys) -> Result<()> {
+        loop {
+            if interrupt::asked() {
+                return Ok(());
+            }
+            match watch.next(TICK) {
+                Ok(changes) => self.changed(&changes),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
+            }
+            self.finish_build();
+            match keys.pressed() {
+                Some(b'q') => return Ok(()),
+                Some(key) => self.key(key),
+                None => {}
+            }
+            self.show_log();
+            self.stack.tend()?;
+        }
+    }
+
+    fn key(&mut self, key: u8) {
+        let done = match key {
+            b'r' => self.stack.seed().map(|()| "seeded".to_owned()),
+            b't' => {
+                self.tailing = match self.tailing {
+                    Some(_) => None,
+                    None => Some(0),
+                };
+                Ok(format!(
+                    "tail {}",
+                    if self.tailing.is_some() { "on" } else { "off" }
+                ))
+            }
+            b'f' => self.toggle_faults(),
+            _ => return,
+        };
+        match done {
+            Ok(text) => say::talk(&text),
+            Err(failure) => say::talk(&format!("error: {failure}")),
+        }
+    }
+
+    fn toggle_faults(&mut self) -> Result<String> {
+        let enabled = !self.faults;
+        let url = format!("{}/chaos", self.stack.sim_control());
+        let body = json!({"enabled": enabled, "seed": 7, "rate": 0.2});
+        let answer = Client::new(Duration::from_secs(5)).send("POST", &url, &[], Some(&body))?;
+        if answer.status >= 300 {
+            return Ok(format!("the simulator answered {}", answer.status));
+        }
+        self.faults = enabled;
+        Ok(format!(
+            "faults of the simulator {}",
+            if enabled { "on" } else { "off" }
+        ))
+    }
+
+    fn changed(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Source(file) => match self.graph.owner(file) {
+                    Some(SIMULATOR) => self.report(|dev| dev.stack.renew_simulator()),
+                    Some(_) => self.again = true,
+                    None => {}
+                },
+                Change::Manifest => match Graph::load(&self.tools.layout) {
+                    Ok(graph) => {
+                        self.graph = graph;
+                        self.again = true;
+                    }
+                    Err(failure) => say::talk(&format!("error: {failure}")),
+                },
+                Change::Configuration => self.report(|dev| dev.stack.render()),
+                Change::Migration => self.report(|dev| {
+                    if dev.stack.migration_is_due()? {
+                        say::talk("new migration: restarting on the same state");
+                        dev.stack.restart_on(Stack::migrate)?;
+                        say::talk("migrated");
+                    }
+                    Ok(())
+                }),
+            }
+        }
+        self.start_build();
+    }
+
+    fn report(&mut self, action: impl FnOnce(&mut Self) -> Result<()>) {
+        if let Err(failure) = action(self) {
+            say::talk(&format!("error: {failure}"));
+        }
+    }
+
+    /// One build at a time; which workers it concerns follows from their input digests.
+    fn start_build(&mut self) {
+        if !self.again || self.build.is_some() {
+            return;
+        }
+        self.again = false;
+        let tools = self.tools.clone();
+        let artifacts: Vec<Artifact> = self.stack.workers.iter().map(Artifact::product).collect();
+        let (done, outcome) = channel();
+        std::thread::spawn(move || {
+            let _ = done.send(wasm::build(&tools, &artifacts));
+        });
+        self.build = Some(outcome);
+    }
+
+    fn finish_build(&mut self) {
+        let Some(outcome) = self.build.as_ref().and_then(|build| build.try_recv().ok()) else {
+            return;
+        };
+        self.build = None;
+        match outcome {
+            Ok(built) if built.is_empty() => {}
+            Ok(built) => say::talk(&format!("serving the new build of {}", built.join(", "))),
+            Err(failure) => {
+                say::talk(&format!("error: {failure}"));
+                say::talk(&format!("serving the build of {}", self.last_good_build()));
+            }
+        }
+        self.start_build();
+    }
+
+    fn last_good_build(&self) -> String {
+        self.stack
+            .workers
+            .iter()
+            .filter_map(|worker| Artifact::product(worker).stamp())
+            .map(|stamp| stamp.built_at_ms)
+            .max()
+            .map_or_else(|| "nothing".to_owned(), clock::time_of_day)
+    }
+
+    fn show_log(&mut self) {
+        let Some(shown) = self.tailing else { return };
+        let log = self.stack.logs().join("wrangler.log");
+        let length = fs::metadata(&log).map_or(0, |meta| meta.len());
+        if length == shown {
+            return;
+        }
+        if shown == 0 {
+            for line in tail(&log, 20) {
+                say::talk(&line);
+            }
+        } else if let Ok(bytes) = fs::read(&log) {
+            let new = usize::try_from(shown)
+                .ok()
+                .and_then(|from| bytes.get(from..));
+            say::talk(String::from_utf8_lossy(new.unwrap_or_default()).trim_end());
+        }
+        self.tailing = Some(length);
+    }
+}

@@ -1,0 +1,138 @@
+//! Random secrets of a local state folder, and the keys that its seed handed out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Context, Failure, Result};
+use crate::render::write_private;
+
+const FILE: &str = "secrets.json";
+/// Id of the pepper that local keys are hashed with.
+pub const PEPPER_ID: &str = "p1";
+
+/// Kept as long as the state, in a file of mode 0600 beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Secrets {
+    kek: String,
+    pepper: String,
+    url_signing: String,
+    /// API keys by who holds them: `superadmin`, `admin`, `user`, `foreign`.
+    #[serde(default)]
+    pub keys: BTreeMap<String, String>,
+    /// Ids of seeded rows by name.
+    #[serde(default)]
+    pub ids: BTreeMap<String, String>,
+    /// What the seeded instances were last told about the simulator.
+    #[serde(default)]
+    pub seeded_for: String,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl Secrets {
+    /// Reads those of the session, or makes them.
+    pub fn of_session(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE);
+        if let Ok(text) = fs::read_to_string(&path) {
+            let known: Self = serde_json::from_str(&text).context(path.display())?;
+            return Ok(Self { path, ..known });
+        }
+        let made = Self {
+            kek: random_base64()?,
+            pepper: random_base64()?,
+            url_signing: format!("u1:{}", random_base64()?),
+            keys: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            seeded_for: String::new(),
+            path,
+        };
+        made.save()?;
+        Ok(made)
+    }
+
+    /// Writes them back.
+    pub fn save(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).context(FILE)?;
+        write_private(&self.path, &text)
+    }
+
+    /// The pepper's bytes.
+    pub fn pepper(&self) -> Result<[u8; 32]> {
+        STANDARD
+            .decode(&self.pepper)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .context(format!("{FILE}: the pepper is not 32 bytes"))
+    }
+
+    /// The key of one holder.
+    pub fn key(&self, holder: &str) -> Result<&str> {
+        self.keys
+            .get(holder)
+            .map(String::as_str)
+            .context(format!("no key of {holder} in this session"))
+    }
+
+    /// A `.dev.vars` file with these names.
+    pub fn dev_vars(&self, names: &[String]) -> Result<String> {
+        let mut lines = Vec::new();
+        for name in names {
+            let value = match name.split_once('_') {
+                Some(("KEK", _)) => &self.kek,
+                _ if name.starts_with("KEY_PEPPER_") => &self.pepper,
+                _ if name == "URL_SIGNING_KEYS" => &self.url_signing,
+                _ => {
+                    return Err(Failure::failed(format!(
+                        "`.dev.vars.example` names {name}, which scripts/src/secrets.rs does not make"
+                    )));
+                }
+            };
+            lines.push(format!("{name}=\"{value}\"\n"));
+        }
+        Ok(lines.concat())
+    }
+}
+
+fn random_base64() -> Result<String> {
+    let mut bytes = [0; 32];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .context("randomness of the system")?;
+    Ok(STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn a_second_start_keeps_the_secrets_of_the_state() {
+        let dir = Scratch::new("secrets");
+        let mut first = Secrets::of_session(dir.path()).unwrap();
+        first.keys.insert("admin".into(), "k".into());
+        first.save().unwrap();
+        let second = Secrets::of_session(dir.path()).unwrap();
+        assert_eq!(first.pepper().unwrap(), second.pepper().unwrap());
+        assert_eq!(second.key("admin").unwrap(), "k");
+        let other = Scratch::new("secrets");
+        let third = Secrets::of_session(other.path()).unwrap();
+        assert_ne!(first.pepper().unwrap(), third.pepper().unwrap());
+    }
+
+    #[test]
+    fn every_secret_of_the_examples_can_be_made_and_an_unknown_one_is_refused() {
+        let dir = Scratch::new("secrets");
+        let secrets = Secrets::of_session(dir.path()).unwrap();
+        let names = ["KEK_k1", "KEY_PEPPER_p1", "URL_SIGNING_KEYS"].map(str::to_owned);
+        let text = secrets.dev_vars(&names).unwrap();
+        assert_eq!(crate::workers::names_in_dev_vars(&text), names);
+        assert!(secrets.dev_vars(&["NEW_SECRET".to_owned()]).is_err());
+    }
+}

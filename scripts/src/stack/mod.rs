@@ -1,0 +1,473 @@
+//! The running system: simulator, databases, all workers under one wrangler, seed.
+//!
+//! In scope: start in the fixed order, watch and restart, end. Out of scope: the screen, watching
+//! files and keys (`dev`), one-line output and commands on standard input (`serve`).
+
+pub mod cron;
+pub mod migrate;
+pub mod restarts;
+pub mod seed;
+pub mod serve;
+mod sim;
+mod wrangler;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::bootstrap;
+use crate::clock;
+use crate::failure::{Context, Failure, Result};
+use crate::http::Client;
+use crate::interrupt;
+use crate::layout::Layout;
+use crate::process::{TAIL_LINES, tail};
+use crate::procfs::{self, ProcessId};
+use crate::render::{self, Target};
+use crate::say;
+use crate::secrets::Secrets;
+use crate::session::{ChildGroup, Session, SimPorts};
+use crate::setup::Tools;
+use crate::wasm::{self, Artifact};
+use crate::workers::{self, GATEWAY, Worker};
+
+use restarts::{Restarts, Verdict};
+use sim::Simulator;
+use wrangler::Wrangler;
+
+/// The port that people know.
+pub const PORT: u16 = 8787;
+const HEALTH_DEADLINE: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(100);
+
+/// What to start.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Own folder, random ports, removed at the end.
+    pub temp: bool,
+    /// Preferred port of the gateway; [`PORT`] if none.
+    pub port: Option<u16>,
+    /// Without projects.
+    pub empty: bool,
+    /// With the worker that holds the test routes.
+    pub probe: bool,
+    /// With the foreign organization that the authorization tests need.
+    pub seed_tests: bool,
+    /// Extra vars on every worker.
+    pub knobs: BTreeMap<String, String>,
+}
+
+/// A started system. Dropping it ends all its processes.
+#[derive(Debug)]
+pub struct Stack {
+    tools: Tools,
+    options: Options,
+    /// Folder of the session.
+    pub dir: PathBuf,
+    /// The workers, the gateway first.
+    pub workers: Vec<Worker>,
+    /// `http://127.0.0.1:<port>`.
+    pub base_url: String,
+    /// Secrets, keys and ids.
+    pub secrets: Secrets,
+    simulator: Simulator,
+    wrangler: Wrangler,
+    wrangler_deaths: Restarts,
+    simulator_deaths: Restarts,
+}
+
+/// The folder of the session that people start.
+pub fn session_dir(layout: &Layout, options: &Options) -> PathBuf {
+    if options.temp {
+        let id = std::process::id();
+        layout.target().join(format!("stack/{id}"))
+    } else {
+        layout.target().join("dev")
+    }
+}
+
+/// The builds that a stack serves.
+pub fn artifacts(layout: &Layout, options: &Options) -> Result<Vec<Artifact>> {
+    let mut artifacts: Vec<Artifact> = workers::discover(layout)?
+        .iter()
+        .map(Artifact::product)
+        .collect();
+    if options.probe {
+        artifacts.push(Artifact::probe(layout));
+    }
+    Ok(artifacts)
+}
+
+impl Stack {
+    /// Starts everything and waits until it answers.
+    pub fn start(tools: &Tools, options: Options) -> Result<Self> {
+        let layout = &tools.layout;
+        let dir = session_dir(layout, &options);
+        take_over(&dir)?;
+        if options.temp {
+            remove_dead_stacks(layout);
+        }
+        wasm::build(tools, &artifacts(layout, &options)?)?;
+        sim::build(tools)?;
+        interrupt::check()?;
+
+        let mut workers = workers::discover(layout)?;
+        if options.probe {
+            workers.push(workers::probe(layout));
+        }
+        let known = Session::load(&dir).map(|session| session.sim);
+        let logs = dir.join("logs");
+        let simulator = Simulator::start(tools, &logs, known.unwrap_or_default())?;
+        let port = choose_port(&options)?;
+        let base_url = format!("http://127.0.0.1:{port}");
+        let mut secrets = Secrets::of_session(&dir)?;
+        let target = Target {
+            dir: dir.clone(),
+            base_url: base_url.clone(),
+            environment: if options.temp { "test" } else { "local" }.to_owned(),
+            git_sha: wasm::git_sha(layout),
+            probe: options.probe,
+            knobs: options.knobs.clone(),
+        };
+        let configs = render::write_all(&workers, &secrets, &target)?;
+        let databases = render::databases(&configs)?;
+        migrate::apply(tools, &databases, &dir, options.temp)?;
+        bootstrap::superadmin(tools, &databases, &dir, &mut secrets)?;
+
+        let wrangler = Wrangler::start(tools, &configs, &dir, port)?;
+        let mut stack = Self {
+            tools: tools.clone(),
+            options,
+            dir,
+            workers,
+            base_url,
+            secrets,
+            simulator,
+            wrangler,
+            wrangler_deaths: Restarts::default(),
+            simulator_deaths: Restarts::default(),
+        };
+        stack.record()?;
+        stack.wait_until_healthy()?;
+        stack.seed()?;
+        stack.record()?;
+        Ok(stack)
+    }
+
+    /// Where state lies.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// Where logs lie.
+    pub fn logs(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    /// The simulator's ports.
+    pub fn sim(&self) -> SimPorts {
+        self.simulator.ports
+    }
+
+    /// `http://127.0.0.1:<port>/_sim`.
+    pub fn sim_control(&self) -> String {
+        format!("http://127.0.0.1:{}/_sim", self.simulator.ports.port)
+    }
+
+    /// The processes that serve requests.
+    pub fn workerd_pids(&self) -> Vec<i32> {
+        procfs::group_members_named(self.wrangler.group(), "workerd")
+    }
+
+    /// The one line of `stack --json`.
+    pub fn described(&self) -> serde_json::Value {
+        let sim = self.sim();
+        json!({
+            "schema": 1,
+            "base_url": self.base_url,
+            "sim": {
+                "port": sim.port, "image_port": sim.image_port, "alt_port": sim.alt_port,
+                "control": self.sim_control(),
+            },
+            "keys": self.secrets.keys,
+            "ids": self.secrets.ids,
+            "pid": std::process::id(),
+            "pgid": self.wrangler.group(),
+            "workerd_pids": self.workerd_pids(),
+            "state": self.state(),
+            "logs": self.tools.layout.shown(&self.logs()),
+        })
+    }
+
+    /// Writes `session.json`.
+    pub fn record(&self) -> Result<()> {
+        let groups = [
+            ("provider-sim", self.simulator.id()),
+            ("wrangler", self.wrangler.id()),
+        ];
+        let session = Session {
+            schema: 1,
+            owner: ProcessId::of(i32::try_from(std::process::id()).unwrap_or(0))
+                .context("own process in /proc")?,
+            base_url: self.base_url.clone(),
+            sim: self.sim(),
+            children: groups
+                .into_iter()
+                .filter_map(|(name, leader)| {
+                    Some(ChildGroup {
+                        name: name.to_owned(),
+                        leader: leader?,
+                    })
+                })
+                .collect(),
+            admin_key: self.secrets.keys.get("admin").cloned(),
+        };
+        session.save(&self.dir)
+    }
+
+    /// Creates what is missing of the seed.
+    pub fn seed(&mut self) -> Result<()> {
+        let plan = seed::Plan {
+            empty: self.options.empty,
+            for_tests: self.options.seed_tests,
+            sim: self.simulator.ports,
+        };
+        seed::run(&self.base_url, &plan, &mut self.secrets)
+    }
+
+    /// Restarts what has died; fails when it dies too often.
+    pub fn tend(&mut self) -> Result<()> {
+        if self.simulator.has_ended() {
+            self.after_death("provider-sim")?;
+            self.simulator = Simulator::start(&self.tools, &self.logs(), self.simulator.ports)?;
+            self.record()?;
+        }
+        if self.wrangler.has_ended() {
+            self.after_death("wrangler")?;
+            self.wrangler.start_again(&self.tools)?;
+            self.record()?;
+            self.wait_until_healthy()?;
+        }
+        Ok(())
+    }
+
+    /// SIGKILL to every process of wrangler's group, then a new one on the same state and port.
+    pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.wrangler.kill();
+        self.wrangler.start_again(&self.tools)?;
+        self.record()?;
+        self.wait_until_healthy()
+    }
+
+    /// Ends wrangler, applies what `change` does to the state, starts it again.
+    pub fn restart_on(&mut self, change: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        self.wrangler.end();
+        let changed = change(self);
+        self.wrangler.start_again(&self.tools)?;
+        self.record()?;
+        self.wait_until_healthy()?;
+        changed
+    }
+
+    /// Builds the simulator again and starts it on the same ports.
+    pub fn renew_simulator(&mut self) -> Result<()> {
+        sim::build(&self.tools)?;
+        let ports = self.simulator.ports;
+        self.simulator.end();
+        self.simulator = Simulator::start(&self.tools, &self.logs(), ports)?;
+        self.record()
+    }
+
+    /// Whether there are migrations that the state has not seen; an edited one is refused.
+    pub fn migration_is_due(&self) -> Result<bool> {
+        migrate::is_due(&render::databases(&self.wrangler.configs)?, &self.dir)
+    }
+
+    /// Applies migrations that are new since the start. Wrangler must not run.
+    pub fn migrate(&self) -> Result<()> {
+        let databases = render::databases(&self.wrangler.configs)?;
+        migrate::apply(&self.tools, &databases, &self.dir, false)
+    }
+
+    /// Renders the configurations again; wrangler notices by itself.
+    pub fn render(&self) -> Result<()> {
+        let target = Target {
+            dir: self.dir.clone(),
+            base_url: self.base_url.clone(),
+            environment: if self.options.temp { "test" } else { "local" }.to_owned(),
+            git_sha: wasm::git_sha(&self.tools.layout),
+            probe: self.options.probe,
+            knobs: self.options.knobs.clone(),
+        };
+        render::write_all(&self.workers, &self.secrets, &target).map(|_| ())
+    }
+
+    /// Cron expressions by worker.
+    pub fn crons(&self) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        for worker in &self.workers {
+            for cron in render::crons(&worker.config()?) {
+                found.push((worker.name.clone(), cron));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ends all processes at the same time, and removes a temporary folder.
+    pub fn end(mut self) {
+        self.simulator.release();
+        self.wrangler.release();
+        self.wrangler.end();
+        self.simulator.end();
+        if self.options.temp {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+
+    fn after_death(&mut self, who: &str) -> Result<()> {
+        let deaths = match who {
+            "wrangler" => &mut self.wrangler_deaths,
+            _ => &mut self.simulator_deaths,
+        };
+        match deaths.died(clock::now()) {
+            Verdict::RestartAfter(delay) => {
+                say::talk(&format!(
+                    "{who} ended; starting it again in {}",
+                    clock::spoken(delay)
+                ));
+                wait(delay)
+            }
+            Verdict::GiveUp => {
+                self.show_log(who);
+                Err(Failure::failed(format!(
+                    "{who} ended 5 times within 2 minutes; log: {}",
+                    self.logs().join(format!("{who}.log")).display()
+                )))
+            }
+        }
+    }
+
+    fn show_log(&self, who: &str) {
+        for line in tail(&self.logs().join(format!("{who}.log")), TAIL_LINES) {
+            say::talk(&line);
+        }
+    }
+
+    fn wait_until_healthy(&mut self) -> Result<()> {
+        let client = Client::new(Duration::from_secs(5));
+        let started = clock::now();
+        for worker in &self.workers {
+            let url = health_url(&self.base_url, &worker.name);
+            loop {
+                interrupt::check()?;
+                let last = match client.get(&url) {
+                    Ok(answer) if answer.status == 200 => break,
+                    Ok(answer) => format!("{} {}", answer.status, answer.text()),
+                    Err(failure) => failure.message,
+                };
+                let gone = self.wrangler.has_ended();
+                if gone || started.elapsed() > HEALTH_DEADLINE {
+                    for line in tail(&self.dir.join("logs/wrangler.log"), TAIL_LINES) {
+                        say::talk(&line);
+                    }
+                    let why = if gone {
+                        "wrangler ended"
+                    } else {
+                        "60 s passed"
+                    };
+                    return Err(Failure::failed(format!(
+                        "{} is not healthy ({why}); last answer of {url}: {last}",
+                        worker.name
+                    )));
+                }
+                std::thread::sleep(POLL);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The gateway's own health, and everyone else's through it.
+pub fn health_url(base_url: &str, worker: &str) -> String {
+    if worker == GATEWAY {
+        format!("{base_url}/health")
+    } else {
+        format!("{base_url}/api/{worker}/health")
+    }
+}
+
+/// A live session of the folder is refused; what a dead one left is ended.
+fn take_over(dir: &Path) -> Result<()> {
+    let Some(session) = Session::load(dir) else {
+        return Ok(());
+    };
+    if session.is_live() {
+        return Err(Failure::refused(format!(
+            "a session is running already (process {}, {}); end it with: cargo x dev --stop",
+            session.owner.pid, session.base_url
+        )));
+    }
+    let ended = session.end_leftovers();
+    if ended > 0 {
+        say::talk(&format!(
+            "ended {ended} process groups that a killed session had left"
+        ));
+    }
+    Ok(())
+}
+
+/// Folders of temporary stacks whose owner is gone; a live one is left alone.
+fn remove_dead_stacks(layout: &Layout) {
+    let Ok(entries) = fs::read_dir(layout.target().join("stack")) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let dir = entry.path();
+        let own = entry.file_name().to_string_lossy().parse::<u32>();
+        let Ok(pid) = own else { continue };
+        let live = match Session::load(&dir) {
+            Some(session) => session.is_live(),
+            // Not recorded yet: it may be starting right now.
+            None => Path::new(&format!("/proc/{pid}")).exists(),
+        };
+        if !live {
+            if let Some(session) = Session::load(&dir) {
+                session.end_leftovers();
+            }
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+fn choose_port(options: &Options) -> Result<u16> {
+    if options.temp {
+        return free_port(0).context("no free port on 127.0.0.1");
+    }
+    let wanted = options.port.unwrap_or(PORT);
+    let port = (wanted..wanted.saturating_add(100))
+        .find_map(free_port)
+        .context(format!("no free port from {wanted} on"))?;
+    if port != wanted {
+        say::talk(&format!("port {wanted} is taken; using {port}"));
+    }
+    Ok(port)
+}
+
+/// The port if it can be bound now; 0 finds one.
+pub fn free_port(port: u16) -> Option<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).ok()?;
+    listener.local_addr().ok().map(|address| address.port())
+}
+
+fn wait(duration: Duration) -> Result<()> {
+    let started = clock::now();
+    while started.elapsed() < duration {
+        interrupt::check()?;
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}

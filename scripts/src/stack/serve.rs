@@ -1,0 +1,73 @@
+//! `cargo x stack`: the system without a screen, ended by a signal or by closing standard input.
+
+use std::io::BufRead;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock;
+use crate::failure::Result;
+use crate::interrupt;
+use crate::layout::Layout;
+use crate::say;
+use crate::setup::{Scope, Tools};
+
+use super::cron::Crons;
+use super::{Options, Stack};
+
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs until the end is asked for.
+pub fn serve(layout: &Layout, options: Options, as_json: bool) -> Result<()> {
+    let tools = Tools::ensure(layout, Scope::Run)?;
+    let started = clock::now();
+    let mut stack = Stack::start(&tools, options)?;
+    let crons = Crons::start(stack.base_url.clone(), stack.crons()?);
+    if as_json {
+        say::result(&stack.described().to_string());
+    } else {
+        say::result(&stack.base_url);
+    }
+    say::talk(&format!(
+        "ready in {}; ends with its standard input or by Ctrl-C",
+        clock::spoken(started.elapsed())
+    ));
+    let (lines, commands) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let outcome = loop {
+        if interrupt::asked() {
+            break Ok(());
+        }
+        match commands.recv_timeout(TICK) {
+            Ok(line) if line.trim() == "kill" => {
+                if let Err(failure) = stack.kill_and_restart() {
+                    break Err(failure);
+                }
+                say::result(
+                    &json!({
+                        "schema": 1, "event": "restarted", "pgid": stack.described().get("pgid"),
+                        "workerd_pids": stack.workerd_pids(),
+                    })
+                    .to_string(),
+                );
+            }
+            Ok(line) => say::talk(&format!("unknown command {line:?}; known: kill")),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(failure) = stack.tend() {
+                    break Err(failure);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break Ok(()),
+        }
+    };
+    drop(crons);
+    stack.end();
+    outcome
+}

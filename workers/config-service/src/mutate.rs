@@ -1,0 +1,295 @@
+//! The one write path: every mutation of every resource.
+//!
+//! 1. Read batch: caller, audit head, stored answer, the change's own rows (401, 429, 503). 2. Authorize (404, 403).
+//! 3. Stored answer of this `Idempotency-Key`: replay, or 422 `idempotency_mismatch`, or 409 `secret_already_shown`.
+//! 4. Decide (400, 428, 412, 409). 5. Write batch, atomic: guards, change, audit entry, idempotency row. 6. Publish to
+//! KV. 7. Answer. Two round trips. A batch that lost a race is read and decided anew, at most 5 times, then 503
+//! `overloaded`. When the database's answer is lost, the audit entry tells whether the batch was written.
+
+use crate::abuse::AbuseGuard;
+use crate::answer::Answer;
+use crate::change::{Audited, Change, Decision, Demand, Outcome};
+use crate::deps::Deps;
+use api_types::{AuthContext, InstanceConfig, PrincipalKind, Timestamp};
+use auth::answer::AnswerContext;
+use auth::chain;
+use auth::permission::permit;
+use errors::{Code, Error, Result};
+use platform::{Clock, Database, DbError, DbErrorKind, Ports, Random, Statement};
+use serde_json::{Value, json};
+use store::control::audit::{self, Entry, Head};
+use store::control::guard::Violation;
+use store::control::idempotency::{self, StoredAnswer};
+
+/// How often a change is decided when others write at the same time.
+const MAX_ATTEMPTS: u32 = 5;
+/// Life of a stored answer, in milliseconds.
+const ANSWER_LIFE_MS: i64 = 24 * 3_600_000;
+/// How long a stored secret may be shown again, in milliseconds.
+const SECRET_LIFE_MS: i64 = 600_000;
+/// Most of `before` or `after`, in bytes.
+const MAX_AUDITED_BYTES: usize = 8 * 1024;
+
+enum Written {
+    Done(Answer, Option<Box<InstanceConfig>>),
+    Again,
+}
+
+impl<P: Ports, G: AbuseGuard> Deps<P, G> {
+    /// Carries out a change.
+    ///
+    /// # Errors
+    /// Those of the steps above.
+    pub async fn mutate<C: Change>(&self, demand: &Demand, change: &C) -> Result<Answer> {
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt > 0 {
+                self.clock.sleep(10 + self.random.next_u64() % 71).await;
+            }
+            match self.attempt(demand, change).await? {
+                Written::Done(answer, publish) => {
+                    if let Some(config) = publish {
+                        self.publish(*config).await;
+                    }
+                    return Ok(answer);
+                }
+                Written::Again => {}
+            }
+        }
+        Err(Error::new(
+            Code::Overloaded,
+            "Too many changes were made at the same time.",
+        )
+        .with_retry_after_ms(1_000))
+    }
+
+    async fn attempt<C: Change>(&self, demand: &Demand, change: &C) -> Result<Written> {
+        let now = self.now();
+        let caller = &demand.presented.key.key_id;
+        let key = demand.idempotency.as_deref().unwrap_or_default();
+        let mut statements = vec![
+            audit::head(&change.chain(), caller),
+            idempotency::stored(caller, &demand.route, key),
+        ];
+        statements.extend(change.reads(&demand.presented, now));
+        let client_ip = demand.context.client_ip();
+        let mut read = self
+            .read_as(&demand.presented.key, client_ip, change.instance(), statements)
+            .await?;
+        demand
+            .context
+            .identify(&read.auth, change.instance(), read.auth.project_id.as_ref());
+        let rows = read.rows.split_off(2.min(read.rows.len()));
+        let head = Head::read(&read.rows(0))?;
+        let stored = StoredAnswer::read(&read.rows(1))?;
+        let decision = Decision {
+            auth: &read.auth,
+            rows: &rows,
+            now,
+            if_match: &demand.if_match,
+            settings: &self.settings,
+        };
+        permit(C::OPERATION, &read.auth, &change.target(&decision)?)?;
+        let request_sha256 = chain::sha256_hex(change.fingerprint().as_bytes());
+        let live = |stored: &StoredAnswer| now.ms() - stored.created_at.ms() < ANSWER_LIFE_MS;
+        if let Some(stored) = stored.filter(live) {
+            let answer = self.replay(demand, key, &stored, &request_sha256, now)?;
+            return Ok(Written::Done(answer, None));
+        }
+        let outcome = change.decide(&decision)?;
+        let Some(audited) = &outcome.audited else {
+            return Ok(Written::Done(outcome.answer, None));
+        };
+        let entry = entry_of(C::OPERATION.name, demand, &read.auth, audited, &head, now);
+        let mut batch = outcome.statements.clone();
+        batch.extend(audit::append(&entry));
+        if !key.is_empty() {
+            let principal = &read.auth.principal;
+            batch.push(idempotency::forget_ended(principal, &demand.route, key, now));
+            batch.push(self.keep(demand, key, principal, &outcome.answer, request_sha256, now)?);
+        }
+        self.write(batch, &entry, outcome).await
+    }
+
+    async fn write(
+        &self,
+        batch: Vec<Statement>,
+        entry: &Entry,
+        outcome: Outcome,
+    ) -> Result<Written> {
+        let done = |outcome: Outcome| {
+            Written::Done(outcome.answer, outcome.publish.map(Box::new))
+        };
+        match self.database.batch(batch).await {
+            Ok(_) => Ok(done(outcome)),
+            Err(error) if error.kind == DbErrorKind::Unavailable => {
+                // Nobody knows whether it was written. Its hash covers the request id, so no other entry has it.
+                let there = self
+                    .read(vec![audit::hash_at(&entry.org_id, entry.seq)])
+                    .await?;
+                let hash = there.first().and_then(|rows| rows.first()?.text("hash"));
+                if hash == Some(entry.hash.as_str()) {
+                    Ok(done(outcome))
+                } else {
+                    Err(error.into())
+                }
+            }
+            Err(error) => match Violation::of(&error) {
+                Some(Violation::AuditHead | Violation::Idempotency | Violation::Guard) => {
+                    Ok(Written::Again)
+                }
+                violation => Err(refused(violation, error)),
+            },
+        }
+    }
+
+    fn replay(
+        &self,
+        demand: &Demand,
+        key: &str,
+        stored: &StoredAnswer,
+        request_sha256: &str,
+        now: Timestamp,
+    ) -> Result<Answer> {
+        if stored.request_sha256 != request_sha256 {
+            return Err(Error::new(
+                Code::IdempotencyMismatch,
+                "This Idempotency-Key stands for another request.",
+            ));
+        }
+        if !stored.sealed {
+            return Answer::from_stored(stored.status, &stored.response);
+        }
+        if now.ms() - stored.created_at.ms() >= SECRET_LIFE_MS {
+            return Err(Error::new(
+                Code::SecretAlreadyShown,
+                "The secret in this answer was shown over 10 minutes ago.",
+            ));
+        }
+        let context = AnswerContext {
+            principal: &stored.principal,
+            route: &demand.route,
+            key,
+        };
+        let text = auth::answer::open(self.settings.keks()?, &context, &stored.response)?;
+        Answer::from_stored(stored.status, &text)
+    }
+
+    fn keep(
+        &self,
+        demand: &Demand,
+        key: &str,
+        principal: &str,
+        answer: &Answer,
+        request_sha256: String,
+        now: Timestamp,
+    ) -> Result<Statement> {
+        let mut response = answer.to_stored();
+        if answer.secret {
+            let context = AnswerContext {
+                principal,
+                route: &demand.route,
+                key,
+            };
+            let keks = self.settings.keks()?;
+            response = auth::answer::seal(keks, &self.random, &context, &response)?;
+        }
+        let stored = StoredAnswer {
+            principal: principal.to_owned(),
+            request_sha256,
+            status: answer.status,
+            response,
+            sealed: answer.secret,
+            created_at: now,
+        };
+        let ends = now.plus_ms(ANSWER_LIFE_MS);
+        Ok(idempotency::store(&demand.route, key, &stored, ends))
+    }
+}
+
+fn refused(violation: Option<Violation>, error: DbError) -> Error {
+    let text = match violation {
+        Some(Violation::InstanceId) => "This instance id is taken.",
+        Some(Violation::UserEmail) => "The organization has a user with this e-mail already.",
+        Some(Violation::ProjectName) => "The instance has a project of this name already.",
+        _ => return error.into(),
+    };
+    Error::new(Code::Conflict, text).with_internal(error.cause)
+}
+
+fn entry_of(
+    action: &str,
+    demand: &Demand,
+    auth: &AuthContext,
+    audited: &Audited,
+    head: &Head,
+    now: Timestamp,
+) -> Entry {
+    let mut actor = json!({"principal": auth.principal});
+    if let Some(members) = actor.as_object_mut() {
+        if let Some(user) = &auth.user {
+            members.insert("user_id".into(), json!(user.user_id));
+        }
+        if let (PrincipalKind::Session, Some(key)) = (auth.kind, &auth.key) {
+            members.insert("session_id".into(), json!(key.key_id));
+        }
+        if demand.if_match == middleware::IfMatch::Any {
+            members.insert("any_version".into(), Value::Bool(true));
+        }
+    }
+    let prev_hash = head
+        .hash
+        .clone()
+        .unwrap_or_else(|| chain::FIRST_PREV_HASH.to_owned());
+    let (before, after) = (bounded(&audited.before), bounded(&audited.after));
+    let at = now.to_string();
+    let seq = head.seq + 1;
+    let client_ip = demand.context.client_ip();
+    let whole = json!({
+        "org_id": head.org_id, "seq": seq, "at": at, "actor": actor, "action": action,
+        "target_type": audited.target_type, "target_id": audited.target_id,
+        "instance_id": audited.instance_id, "before": before, "after": after,
+        "request_id": demand.context.request_id(), "ip": client_ip, "prev_hash": prev_hash,
+    });
+    let text = |value: &Value| (!value.is_null()).then(|| chain::canonical_json(value));
+    Entry {
+        org_id: head.org_id.clone(),
+        seq,
+        at,
+        actor: chain::canonical_json(&actor),
+        action: action.to_owned(),
+        target_type: audited.target_type.to_owned(),
+        target_id: audited.target_id.clone(),
+        instance_id: audited.instance_id.as_ref().map(ToString::to_string),
+        before: text(&before),
+        after: text(&after),
+        request_id: demand.context.request_id().to_owned(),
+        ip: client_ip.map(str::to_owned),
+        hash: chain::entry_hash(&prev_hash, &whole),
+        prev_hash,
+    }
+}
+
+/// The value, or the names of its members when it is too large for the log.
+fn bounded(value: &Value) -> Value {
+    if value.to_string().len() <= MAX_AUDITED_BYTES {
+        return value.clone();
+    }
+    let names: Vec<&String> = value
+        .as_object()
+        .map(|members| members.keys().take(100).collect())
+        .unwrap_or_default();
+    json!({"_truncated": true, "members": names})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_values_are_truncated_in_the_log() {
+        let small = json!({"name": "x"});
+        assert_eq!(bounded(&small), small);
+        let large = bounded(&json!({"config": "x".repeat(9_000)}));
+        assert_eq!(large, json!({"_truncated": true, "members": ["config"]}));
+    }
+}
