@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use scripts::cli::Cli;
+use scripts::failure::Exit;
 use scripts::{hold, say};
 
 fn main() -> ExitCode {
@@ -18,7 +19,18 @@ fn main() -> ExitCode {
             }
         };
     }
-    match Cli::parse().run() {
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(usage) => {
+            let _ = usage.print();
+            // clap's own code for a wrong command line is 2, which means differences here.
+            return match usage.exit_code() {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::from(Exit::InvalidInput as u8),
+            };
+        }
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             say::talk(&format!("error: {failure}"));

@@ -155,7 +155,7 @@ impl Entry {
 mod tests {
     use super::*;
 
-    fn entry(message: &str, metadata: Value) -> Entry {
+    fn entry(message: &str, metadata: &Value) -> Entry {
         Entry {
             timestamp: Timestamp(1_763_719_203_240),
             level: Level::Info,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn line_format_unchanged() {
-        let line = entry("image generated", json!({"event": "usage", "images": 2})).render();
+        let line = entry("image generated", &json!({"event": "usage", "images": 2})).render();
         assert_eq!(
             line,
             r#"{"timestamp":"2025-11-21T10:00:03.240Z","level":"INFO","message":"image generated","request_id":"0199a1c2","instance_id":"production","component":"image-gen","metadata":{"event":"usage","images":2}}"#
@@ -192,7 +192,7 @@ mod tests {
             json!({ "items": vec![long.clone(); 30] }),
             Value::Object(wide.clone()),
         ] {
-            let line = entry(&long, metadata).render();
+            let line = entry(&long, &metadata).render();
             assert!(line.len() < 1_000 + 8 * 1024 + 400, "{}", line.len());
             let value: Value = serde_json::from_str(&line).unwrap();
             assert!(value["message"].as_str().unwrap().len() <= 1_000);

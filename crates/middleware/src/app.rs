@@ -37,7 +37,16 @@ impl<D: AppState> App<D> {
     }
 
     /// Answers one request. Never fails: every failure is an answer.
-    pub async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        self.enter(request, None).await
+    }
+
+    /// Answers with that error, through the same layers: for shells that decide before the router does.
+    pub async fn refuse(&self, request: Request<Body>, error: Error) -> Response<Body> {
+        self.enter(request, Some(error)).await
+    }
+
+    async fn enter(&self, mut request: Request<Body>, refusal: Option<Error>) -> Response<Body> {
         let context = Context::open(request.headers(), self.deps.clock(), self.deps.random());
         request.extensions_mut().insert(context.clone());
         let span = tracing::info_span!(
@@ -47,32 +56,36 @@ impl<D: AppState> App<D> {
             instance_id = Empty,
             user_id = Empty,
         );
-        self.answer(request, context).instrument(span).await
+        self.answer(request, context, refusal)
+            .instrument(span)
+            .await
     }
 
-    async fn answer(&self, request: Request<Body>, context: Context) -> Response<Body> {
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        context: Context,
+        refusal: Option<Error>,
+    ) -> Response<Body> {
         let log = AccessLog::start(&self.deps, &context, request.method());
         let head = request.method() == Method::HEAD;
         let style = match self.openai_prefix {
             Some(prefix) if request.uri().path().starts_with(prefix) => render::Style::OpenAi,
             _ => render::Style::Native,
         };
-        let response = match *request.method() {
+        let response = match (refusal, request.method()) {
+            (Some(error), _) => error.into_response(),
             // Never meant for an application; the router would answer 404 on unknown paths.
-            Method::TRACE | Method::CONNECT => {
+            (None, &Method::TRACE | &Method::CONNECT) => {
                 Error::new(Code::MethodNotAllowed, "This method is not served.").into_response()
             }
-            _ => match self.router.clone().oneshot(request).await {
+            (None, _) => match self.router.clone().oneshot(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
         };
-        let response = render::render(
-            headers::apply(response, &context, self.deps.clock()),
-            &context,
-            style,
-            head,
-        );
+        let response = headers::apply(response, &context, self.deps.clock());
+        let response = render::render(response, &context, style, head);
         log.finish(response.status(), response.extensions().get::<Error>());
         response
     }

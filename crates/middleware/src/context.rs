@@ -49,7 +49,9 @@ struct Inner {
 pub struct Context(Arc<Inner>);
 
 impl Context {
-    pub(crate) fn open(headers: &HeaderMap, clock: &impl Clock, random: &impl Random) -> Self {
+    /// Reads what the caller sent and mints what he did not. `App` does it for every request; shells that forward
+    /// requests past the router do it themselves.
+    pub fn open(headers: &HeaderMap, clock: &impl Clock, random: &impl Random) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let sent = text("x-request-id");
         let request_id = sent

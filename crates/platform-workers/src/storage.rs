@@ -42,10 +42,10 @@ impl WorkerStorage {
     fn ask(
         &self,
         method: &str,
-        args: Vec<JsValue>,
+        args: &[JsValue],
     ) -> impl Future<Output = Result<JsValue, PortError>> + use<> {
         // Called before the first poll: two alarms set one after the other keep their order.
-        let promise = js::call(&self.storage, method, &args);
+        let promise = js::call(&self.storage, method, args);
         SendFuture::new(async move {
             let answer = js::settle(promise.map_err(|thrown| failed(&thrown))?).await;
             answer.map_err(|thrown| failed(&thrown))
@@ -98,17 +98,17 @@ impl ActorStorage for WorkerStorage {
     }
 
     fn get_alarm(&self) -> impl Future<Output = Result<Option<i64>, PortError>> {
-        let asked = self.ask("getAlarm", Vec::new());
+        let asked = self.ask("getAlarm", &[]);
         async move { Ok(asked.await?.as_f64().map(|at_ms| at_ms as i64)) }
     }
 
     fn set_alarm(&self, at_ms: i64) -> impl Future<Output = Result<(), PortError>> {
-        let asked = self.ask("setAlarm", vec![JsValue::from_f64(at_ms as f64)]);
+        let asked = self.ask("setAlarm", &[JsValue::from_f64(at_ms as f64)]);
         async move { asked.await.map(|_| ()) }
     }
 
     fn delete_alarm(&self) -> impl Future<Output = Result<(), PortError>> {
-        let asked = self.ask("deleteAlarm", Vec::new());
+        let asked = self.ask("deleteAlarm", &[]);
         async move { asked.await.map(|_| ()) }
     }
 }

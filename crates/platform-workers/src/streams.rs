@@ -10,7 +10,7 @@ use worker::send::SendFuture;
 
 /// A reader of a JavaScript stream; dropped before the end it cancels the stream, so that its connection is freed.
 struct Reader {
-    reader: JsValue,
+    inner: JsValue,
     port: &'static str,
     ended: bool,
 }
@@ -19,7 +19,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         if !self.ended {
             // Nobody is left to tell that cancelling failed.
-            let _ = js::call(&self.reader, "cancel", &[]);
+            let _ = js::call(&self.inner, "cancel", &[]);
         }
     }
 }
@@ -29,7 +29,7 @@ impl Reader {
         if self.ended {
             return None;
         }
-        match js::ask(&self.reader, "read", &[]).await {
+        match js::ask(&self.inner, "read", &[]).await {
             Ok(result) if js::peek(&result, "done").is_truthy() => {
                 self.ended = true;
                 None
@@ -68,7 +68,7 @@ pub(crate) fn read(readable: &JsValue, port: &'static str) -> ByteStream {
         }
     };
     let reader = Reader {
-        reader,
+        inner: reader,
         port,
         ended: false,
     };

@@ -33,7 +33,7 @@ pub(crate) fn value(value: &JsValue) -> Result<SqlValue, String> {
         return Ok(SqlValue::Text(text));
     }
     if let Some(number) = value.as_f64() {
-        let whole = Number::is_safe_integer(value) || number.abs() == MAX_EXACT as f64;
+        let whole = Number::is_integer(value) && number.abs() <= MAX_EXACT as f64;
         return Ok(if whole {
             SqlValue::Integer(number as i64)
         } else {

@@ -4,6 +4,8 @@ mod actors;
 mod background;
 mod clock;
 mod context;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod database;
 mod error;
 #[cfg(feature = "fakes")]

@@ -1,1 +1,26 @@
 #![doc = include_str!("../README.md")]
+
+pub mod capability;
+pub mod catalog;
+pub mod classify;
+mod error;
+pub mod image;
+pub mod options;
+mod passthrough;
+pub mod plan;
+pub mod price;
+pub mod redact;
+pub mod registry;
+pub mod size;
+mod types;
+mod wire;
+
+pub use capability::default_limit;
+pub use catalog::{ModelEntry, catalog};
+pub use error::{Accepted, Advice, Kind, ProviderError};
+pub use image::ImageAdapter;
+pub use plan::{Plan, PlanRequest, plan};
+pub use types::{
+    About, ActualCost, AuthScheme, Body, Flow, FormatContext, Formatted, JobResult, JobStatus, MalformedSecret,
+    OutboundRequest, ParseContext, Parsed, Phase, ProbeReport, ProviderSecret, RawResponse, Submission,
+};

@@ -412,6 +412,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_seeded_is_a_valid_configuration() {
+        for seed in [&PRODUCTION, &DEVELOPMENT, &FOREIGN] {
+            let mut config = config(seed, SIM);
+            config.as_object_mut().unwrap().remove("api_keys");
+            let parsed: api_types::EditableConfig = serde_json::from_value(config.clone()).unwrap();
+            let whole = serde_json::to_value(&parsed).unwrap();
+            assert_eq!(
+                api_types::unknown_members(&config, &whole),
+                Vec::<String>::new()
+            );
+            let local = api_types::ValidateContext {
+                local: true,
+                self_hosted: false,
+            };
+            let problems = api_types::validate_config(&parsed, local);
+            assert!(problems.is_empty(), "{}: {problems:?}", seed.id);
+        }
+    }
+
+    #[test]
     fn a_moved_simulator_is_noticed_on_each_of_its_ports() {
         let instance = json!({"providers": providers(SIM)});
         assert!(speaks_of(&instance, &providers(SIM)));

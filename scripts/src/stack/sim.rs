@@ -48,13 +48,7 @@ impl Simulator {
         ] {
             command.args([name, &free_port(port).map_or(0, |_| port).to_string()]);
         }
-        command.args([
-            "--seed",
-            "1",
-            "--clock",
-            "real",
-            "--allow-loopback-webhooks",
-        ]);
+        command.args(["--seed", "1", "--clock", "real"]);
         let log = logs.join(format!("{PROGRAM}.log"));
         let mut child = Held::spawn(&command, &Output::Pipe(log.clone()))?;
         let stdout = child.stdout().context("output of the simulator")?;

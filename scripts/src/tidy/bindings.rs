@@ -25,6 +25,8 @@ const UNDECLARED: &[&str] = &[
     "PROBE",
     "VERSION_METADATA",
 ];
+/// Secrets that come with an id: code joins the family and the id.
+const FAMILIES: &[&str] = &["KEK", "KEY_PEPPER"];
 /// Endings of test knobs.
 const KNOB_ENDINGS: &[&str] = &["_MS"];
 
@@ -57,10 +59,15 @@ pub fn all(layout: &Layout, versions: &Versions) -> Result<Vec<String>> {
         } else {
             let path = worker.dir.join("src/bindings.rs");
             let code = fs::read_to_string(&path).context(path.display())?;
+            let bound = literals(&code);
+            // Where a worker parses its vars in a native module of its own, that names them too.
+            let settings = fs::read_to_string(worker.dir.join("src/settings.rs"));
+            let mut named = literals(&settings.unwrap_or_default());
+            named.extend(bound.iter().cloned());
             let mut names = declared(&config);
             names.extend(secrets?);
-            problems.extend(unused(&worker.name, &names, &literals(&code)));
-            problems.extend(undeclared(&worker.name, &names, &literals(&code)));
+            problems.extend(unused(&worker.name, &names, &named));
+            problems.extend(undeclared(&worker.name, &names, &bound));
         }
         problems.extend(file_rules(&worker.name, &config, versions));
         configs.insert(worker.name, config);
@@ -111,7 +118,14 @@ fn literals(code: &str) -> BTreeSet<String> {
 }
 
 fn stands_for(literal: &str, name: &str) -> bool {
-    literal == name || literal.ends_with('_') && name.starts_with(literal)
+    let family = literal.strip_suffix('_').unwrap_or(literal);
+    let of_family = || {
+        let id = name
+            .strip_prefix(family)
+            .and_then(|rest| rest.strip_prefix('_'));
+        FAMILIES.contains(&family) && id.is_some()
+    };
+    literal == name || of_family()
 }
 
 fn unused(worker: &str, names: &BTreeSet<String>, literals: &BTreeSet<String>) -> Vec<String> {

@@ -126,6 +126,16 @@ pub struct Props {
     pub instance_id: Option<InstanceId>,
 }
 
+impl Props {
+    /// From the members of the binding's props; a malformed instance is none.
+    pub fn new(caller: Option<String>, instance_id: Option<&str>) -> Self {
+        Self {
+            caller,
+            instance_id: instance_id.and_then(|id| InstanceId::parse(id).ok()),
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Props {
     type Rejection = Error;
 

@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use platform::Clock;
+use std::fmt::Write;
 
 pub(crate) fn apply(mut response: Response, context: &Context, clock: &impl Clock) -> Response {
     let headers = response.headers_mut();
@@ -24,10 +25,10 @@ pub(crate) fn apply(mut response: Response, context: &Context, clock: &impl Cloc
     }
     let mut timing = String::new();
     for part in &facts.timings {
-        timing.push_str(&format!("{};dur={}, ", part.name, part.ms.max(0)));
+        let _infallible = write!(timing, "{};dur={}, ", part.name, part.ms.max(0));
     }
     let total = clock.now_ms().saturating_sub(context.started_ms()).max(0);
-    timing.push_str(&format!("total;dur={total}"));
+    let _infallible = write!(timing, "total;dur={total}");
     set("server-timing", &timing);
     headers
         .entry(CACHE_CONTROL)

@@ -146,9 +146,11 @@ mod tests {
     #[tokio::test]
     async fn the_shorter_of_two_sleeps_ends_first() {
         let clock = FakeClock::auto();
-        let (long, short) = (clock.sleep(280_000), clock.sleep(200));
-        pin_mut!(long, short);
-        assert!(matches!(select(long, short).await, Either::Right(_)));
+        {
+            let (long, short) = (clock.sleep(280_000), clock.sleep(200));
+            pin_mut!(long, short);
+            assert!(matches!(select(long, short).await, Either::Right(_)));
+        }
         assert_eq!(clock.now_ms(), START_MS + 200);
         assert_eq!(clock.sleeping(), 0);
     }

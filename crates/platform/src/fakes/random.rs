@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// SplitMix64: seeded, not secure.
+/// `SplitMix64`: seeded, not secure.
 #[derive(Clone, Debug)]
 pub struct FakeRandom(Arc<AtomicU64>);
 

@@ -2,7 +2,7 @@
 
 use super::columns;
 use super::guard::require;
-use api_types::{InstanceId, OrgId, Timestamp, UserId};
+use api_types::{InstanceId, KeyId, OrgId, Timestamp, UserId};
 use errors::Result;
 use platform::{Rows, Statement};
 
@@ -55,13 +55,27 @@ pub fn read_users(rows: &Rows) -> Result<Vec<UserId>> {
         .collect()
 }
 
-/// Which of those instances belong to that organization: those that are there, as column `instance_id`.
-pub fn instances_of_organization(org_id: Option<&OrgId>, instance_ids: &[InstanceId]) -> Statement {
+/// Which of those instances belong to the organization, or to the caller's when none is named: column `instance_id`.
+pub fn in_organization(
+    org_id: Option<&OrgId>,
+    caller: &KeyId,
+    instance_ids: &[InstanceId],
+) -> Statement {
     let ids: Vec<&str> = instance_ids.iter().map(InstanceId::as_str).collect();
     Statement::new(
-        "SELECT i.instance_id FROM json_each(?2) x JOIN instances i ON i.instance_id = x.value \
-         WHERE i.org_id = ?1 AND i.status <> 'deleted'",
+        "SELECT i.instance_id FROM json_each(?3) x JOIN instances i ON i.instance_id = x.value \
+         WHERE i.status <> 'deleted' AND i.org_id = coalesce(?1, \
+           (SELECT u.org_id FROM api_keys k JOIN users u ON u.user_id = k.user_id WHERE k.key_id = ?2))",
     )
     .bind(org_id.map(OrgId::as_str))
+    .bind(caller.as_str())
     .bind(serde_json::json!(ids).to_string())
+}
+
+/// Reads the result of [`in_organization`].
+pub fn read_instances(rows: &Rows) -> Result<Vec<InstanceId>> {
+    rows.rows
+        .iter()
+        .map(|row| columns::word(row, "instance_id"))
+        .collect()
 }

@@ -263,3 +263,51 @@ pub fn count_old_peppers(current: &str) -> Statement {
     )
     .bind(current)
 }
+
+/// An instance that a new key shall be restricted to, as the minting caller stands towards it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grantable {
+    /// The asked id.
+    pub instance_id: String,
+    /// Its organization; `None` when there is no such instance.
+    pub org_id: Option<OrgId>,
+    /// Whether the caller may use it.
+    pub allowed: bool,
+}
+
+/// Each of those instances, judged for the caller.
+pub fn grantable(caller: &KeyId, instance_ids: &[InstanceId]) -> Statement {
+    let ids: Vec<&str> = instance_ids.iter().map(InstanceId::as_str).collect();
+    Statement::new(
+        "SELECT x.value AS instance_id, i.org_id, \
+           (CASE WHEN u.role = 'superadmin' THEN 1 WHEN u.role = 'admin' THEN i.org_id = u.org_id \
+             WHEN u.role = 'user' THEN EXISTS (SELECT 1 FROM user_instance_access a WHERE a.user_id = k.user_id AND a.instance_id = i.instance_id) \
+             ELSE i.instance_id = p.instance_id END) \
+           AND (k.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(k.instance_ids))) AS allowed \
+         FROM api_keys k LEFT JOIN users u ON u.user_id = k.user_id LEFT JOIN projects p ON p.project_id = k.project_id \
+         CROSS JOIN json_each(?2) x LEFT JOIN instances i ON i.instance_id = x.value AND i.status <> 'deleted' WHERE k.key_id = ?1",
+    )
+    .bind(caller.as_str())
+    .bind(serde_json::json!(ids).to_string())
+}
+
+impl Grantable {
+    /// Reads the result of [`grantable`].
+    pub fn read_all(rows: &Rows) -> Result<Vec<Self>> {
+        rows.rows
+            .iter()
+            .map(|row| {
+                Ok(Self {
+                    instance_id: columns::text(row, "instance_id")?,
+                    org_id: columns::word_or_null(row, "org_id")?,
+                    allowed: row.flag("allowed"),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The restriction of the caller's own key, a session's included, as column `instance_ids` (JSON or NULL).
+pub fn restriction(caller: &KeyId) -> Statement {
+    Statement::new("SELECT instance_ids FROM api_keys WHERE key_id = ?1").bind(caller.as_str())
+}

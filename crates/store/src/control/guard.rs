@@ -2,6 +2,7 @@
 //!
 //! In scope: the form of a guard, quotas, telling violated constraints apart. Out of scope: what to answer.
 
+use api_types::{KeyId, OrgId};
 use platform::{DbError, DbErrorKind, SqlValue, Statement};
 
 /// Refuses the batch unless `condition` gives 1. It is a scalar subquery, so a missing row refuses too.
@@ -83,6 +84,19 @@ impl Quota {
         Statement {
             sql: format!("SELECT count(*) AS n {}", self.count_of()).into(),
             params: self.params(owner, now),
+        }
+    }
+
+    /// The same for users and instances of the named organization, or of the caller's own when none is named.
+    pub fn count_in(self, org_id: Option<&OrgId>, caller: &KeyId) -> Statement {
+        const OWN: &str = "coalesce(?1, (SELECT u.org_id FROM api_keys k JOIN users u ON u.user_id = k.user_id WHERE k.key_id = ?2))";
+        Statement {
+            sql: format!(
+                "SELECT count(*) AS n {}",
+                self.count_of().replace("?1", OWN)
+            )
+            .into(),
+            params: vec![org_id.map(OrgId::as_str).into(), caller.as_str().into()],
         }
     }
 

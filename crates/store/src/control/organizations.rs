@@ -1,7 +1,7 @@
 //! Table `organizations`.
 
 use super::columns;
-use api_types::{OrgId, Timestamp};
+use api_types::{KeyId, OrgId, Timestamp};
 use errors::Result;
 use platform::{Rows, Statement};
 
@@ -14,13 +14,19 @@ pub struct OrganizationRow {
     pub name: String,
 }
 
-/// The organization with that id.
-pub fn by_id(org_id: &OrgId) -> Statement {
-    Statement::new("SELECT org_id, name FROM organizations WHERE org_id = ?1").bind(org_id.as_str())
+/// The named organization, or that of the caller's owner when none is named.
+pub fn named_or_own(org_id: Option<&OrgId>, caller: &KeyId) -> Statement {
+    Statement::new(
+        "SELECT o.org_id, o.name FROM organizations o WHERE o.org_id = coalesce(?1, \
+         (SELECT coalesce(u.org_id, i.org_id) FROM api_keys k LEFT JOIN users u ON u.user_id = k.user_id \
+            LEFT JOIN projects p ON p.project_id = k.project_id LEFT JOIN instances i ON i.instance_id = p.instance_id WHERE k.key_id = ?2))",
+    )
+    .bind(org_id.map(OrgId::as_str))
+    .bind(caller.as_str())
 }
 
 impl OrganizationRow {
-    /// Reads the result of [`by_id`]; `None` when there is none.
+    /// Reads the result of [`named_or_own`]; `None` when there is none.
     pub fn read(rows: &Rows) -> Result<Option<Self>> {
         let Some(row) = rows.first() else {
             return Ok(None);

@@ -12,28 +12,28 @@ use platform::fakes::{FakeClock, FakePorts, FakeRandom, World};
 use platform::{CallContext, Clock, KvStore};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub const INSTANCE: &str = "production";
+pub(crate) const INSTANCE: &str = "production";
 
 #[derive(Clone, Debug)]
-pub struct State {
-    pub down: bool,
-    pub hang: bool,
-    pub delay_ms: u64,
-    pub refuse: Option<Code>,
-    pub version: i64,
-    pub asked: Vec<ResolveRequest>,
-    pub config_calls: u32,
+pub(crate) struct State {
+    pub(crate) down: bool,
+    pub(crate) hang: bool,
+    pub(crate) delay_ms: u64,
+    pub(crate) refuse: Option<Code>,
+    pub(crate) version: i64,
+    pub(crate) asked: Vec<ResolveRequest>,
+    pub(crate) config_calls: u32,
 }
 
 /// config-service, seen from its binding.
 #[derive(Clone)]
-pub struct Source {
-    pub state: Arc<Mutex<State>>,
+pub(crate) struct Source {
+    pub(crate) state: Arc<Mutex<State>>,
     clock: FakeClock,
 }
 
 impl Source {
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
@@ -55,7 +55,7 @@ impl Source {
     }
 }
 
-pub fn config(version: i64) -> InstanceConfig {
+pub(crate) fn config(version: i64) -> InstanceConfig {
     serde_json::from_value(serde_json::json!({
         "instance_id": INSTANCE,
         "org_id": "0198f0a0-0000-7000-8000-000000000001",
@@ -65,7 +65,7 @@ pub fn config(version: i64) -> InstanceConfig {
     .unwrap()
 }
 
-pub fn reply(version: i64, key_id: &KeyId, checked_ms: i64) -> ResolveReply {
+pub(crate) fn reply(version: i64, key_id: &KeyId, checked_ms: i64) -> ResolveReply {
     let org_id = OrgId::parse("0198f0a0-0000-7000-8000-000000000001").unwrap();
     ResolveReply {
         v: 1,
@@ -144,16 +144,16 @@ impl ConfigSource for Source {
 }
 
 /// Everything one test needs.
-pub struct House {
-    pub ports: FakePorts,
-    pub source: Source,
-    pub cache: Arc<LookupCache>,
-    pub key: MintedKey,
+pub(crate) struct House {
+    pub(crate) ports: FakePorts,
+    pub(crate) source: Source,
+    pub(crate) cache: Arc<LookupCache>,
+    pub(crate) key: MintedKey,
     presented: PresentedKey,
 }
 
 impl House {
-    pub fn new(world: World) -> Self {
+    pub(crate) fn new(world: World) -> Self {
         let key = auth::key::mint(&FakeRandom::seeded(7));
         let presented = auth::key::parse(key.api_key.expose()).unwrap();
         let source = Source {
@@ -177,11 +177,11 @@ impl House {
         }
     }
 
-    pub fn clock(&self) -> &FakeClock {
+    pub(crate) fn clock(&self) -> &FakeClock {
         &self.ports.world.clock
     }
 
-    pub fn lookup(&self) -> Lookup<FakePorts, Source> {
+    pub(crate) fn lookup(&self) -> Lookup<FakePorts, Source> {
         Lookup::new(
             Arc::clone(&self.cache),
             self.source.clone(),
@@ -193,16 +193,21 @@ impl House {
     }
 
     /// Another isolate of the same worker.
-    pub fn cold(&mut self) {
+    pub(crate) fn cold(&mut self) {
         self.cache = Arc::new(LookupCache::default());
     }
 
-    pub async fn resolve(&self) -> Result<Resolved> {
+    pub(crate) async fn resolve(&self) -> Result<Resolved> {
         self.resolve_with(&Hints::default(), &self.key.api_key, Need::Instance)
             .await
     }
 
-    pub async fn resolve_with(&self, hints: &Hints, raw: &Secret, need: Need) -> Result<Resolved> {
+    pub(crate) async fn resolve_with(
+        &self,
+        hints: &Hints,
+        raw: &Secret,
+        need: Need,
+    ) -> Result<Resolved> {
         self.lookup()
             .resolve(
                 &self.presented,
@@ -215,23 +220,23 @@ impl House {
             .await
     }
 
-    pub async fn config(&self) -> Result<(Arc<InstanceConfig>, api_types::Freshness)> {
+    pub(crate) async fn config(&self) -> Result<(Arc<InstanceConfig>, api_types::Freshness)> {
         let id = InstanceId::parse(INSTANCE).unwrap();
         self.lookup().config(&id, &CallContext::default()).await
     }
 
     /// Calls so far: verdicts and configurations.
-    pub fn calls(&self) -> (usize, u32) {
+    pub(crate) fn calls(&self) -> (usize, u32) {
         let state = self.source.state();
         (state.asked.len(), state.config_calls)
     }
 
-    pub fn kv_reads(&self) -> u32 {
+    pub(crate) fn kv_reads(&self) -> u32 {
         self.ports.world.faults.calls("kv.get")
     }
 
     /// As config-service would publish it, confirmed at that time.
-    pub async fn publish(&self, version: i64, confirmed_ms: i64) {
+    pub(crate) async fn publish(&self, version: i64, confirmed_ms: i64) {
         let id = InstanceId::parse(INSTANCE).unwrap();
         let value = kv::encode(&config(version), Timestamp(confirmed_ms));
         self.ports

@@ -1,9 +1,7 @@
 //! What is used at which age, on a clock that stands still unless the test moves it.
 
-mod common;
-
+use crate::common::{House, INSTANCE};
 use api_types::{InstanceId, Need};
-use common::{House, INSTANCE};
 use errors::Code;
 use lookup::{Hints, kv};
 use platform::fakes::{START_MS, When, World};
@@ -160,7 +158,7 @@ async fn without_a_caller_the_isolate_is_good_for_thirty_seconds_and_kv_for_thre
 #[tokio::test]
 async fn what_is_no_copy_of_this_instance_is_a_miss() {
     let id = InstanceId::parse(INSTANCE).unwrap();
-    let good = kv::encode(&common::config(17), api_types::Timestamp(START_MS));
+    let good = kv::encode(&crate::common::config(17), api_types::Timestamp(START_MS));
     for bad in [
         "{".to_owned(),
         good.replace("\"v\":1", "\"v\":2"),

@@ -1,0 +1,4 @@
+//! Rings 0 and 1 of the limiter.
+
+mod support;
+mod window;

@@ -1,0 +1,168 @@
+//! What is declared at the end of an attempt, and the events that go with it.
+
+use crate::attempt::{Produced, Trouble};
+use crate::fallback::Follow;
+use crate::lease::Lease;
+use api_types::{
+    Billed, CostBasis, GenerateJob, JobCandidate, JobError, LIMITER_VERSION, Next, Outcome, Settle,
+};
+use errors::{Code, Error};
+use platform::Ports;
+use provider_adapters::ProviderError;
+
+fn blank<P: Ports>(lease: &Lease<P>, outcome: Outcome) -> Settle {
+    Settle {
+        v: LIMITER_VERSION,
+        lease_id: lease.lease_id.clone(),
+        epoch: lease.epoch,
+        outcome,
+        billed: Billed::No,
+        cost_usd_micros: Some(0),
+        cost_basis: CostBasis::None,
+        tokens: None,
+        images: Vec::new(),
+        withheld: 0,
+        warnings: Vec::new(),
+        error: None,
+        retry_after_ms: None,
+        observed_max_inflight: None,
+        generation_ms: None,
+        breaker_failure: None,
+        next: Next::Final,
+    }
+}
+
+fn job_error(error: &Error) -> JobError {
+    JobError {
+        code: error.code,
+        message: error.public.clone(),
+        details: error.details.clone(),
+    }
+}
+
+/// Stored images: a success, unless a strict check refuses them. Either way they were paid for.
+pub fn produced<P: Ports>(lease: &Lease<P>, produced: &Produced) -> Settle {
+    let (outcome, error) = if produced.rejected {
+        let error = Error::new(
+            Code::QualityRejected,
+            "The image is not what was asked for; it is kept.",
+        );
+        (Outcome::QualityRejected, Some(job_error(&error)))
+    } else {
+        (Outcome::Succeeded, None)
+    };
+    Settle {
+        billed: Billed::Yes,
+        cost_usd_micros: produced.cost_usd_micros,
+        cost_basis: produced.cost_basis,
+        tokens: produced.tokens,
+        images: produced.images.clone(),
+        withheld: produced.withheld,
+        warnings: produced.warnings.clone(),
+        error,
+        generation_ms: Some(produced.generation_ms),
+        breaker_failure: Some(false),
+        ..blank(lease, outcome)
+    }
+}
+
+/// Nobody knows, or what was paid for is gone: booked at the most it can cost.
+pub fn unknown<P: Ports>(lease: &Lease<P>, candidate: &JobCandidate, error: &Error) -> Settle {
+    Settle {
+        billed: Billed::Assumed,
+        cost_usd_micros: candidate.upper_usd_micros,
+        cost_basis: CostBasis::Upper,
+        error: Some(job_error(error)),
+        ..blank(lease, Outcome::Unknown)
+    }
+}
+
+/// A failure at the provider.
+pub fn failed<P: Ports>(
+    lease: &Lease<P>,
+    candidate: &JobCandidate,
+    error: &ProviderError,
+    answer: &Error,
+    follow: Follow,
+) -> Settle {
+    let shared = Settle {
+        retry_after_ms: error.retry_after_ms,
+        observed_max_inflight: error.observed_limit,
+        breaker_failure: error.breaker_failure(),
+        ..unknown(lease, candidate, answer)
+    };
+    if follow == Follow::Unknown {
+        return shared;
+    }
+    let billed = error.billed.unwrap_or(Billed::No);
+    let (cost_usd_micros, cost_basis) = match (billed, error.cost_usd_micros) {
+        (Billed::No, _) => (Some(0), CostBasis::None),
+        (_, Some(cost)) => (Some(cost), CostBasis::Reported),
+        (Billed::Yes, None) => (candidate.estimate_usd_micros, CostBasis::Table),
+        (Billed::Assumed, None) => (candidate.upper_usd_micros, CostBasis::Upper),
+    };
+    Settle {
+        outcome: error.outcome(),
+        billed,
+        cost_usd_micros,
+        cost_basis,
+        ..shared
+    }
+}
+
+/// The event `provider_attempt`, once an attempt.
+pub fn log_attempt(
+    candidate: &JobCandidate,
+    job: &GenerateJob,
+    outcome: &Result<Produced, Trouble>,
+    duration_ms: u64,
+) {
+    let (word, code) = match outcome {
+        Ok(produced) if produced.rejected => (Outcome::QualityRejected.as_str(), None),
+        Ok(_) => (Outcome::Succeeded.as_str(), None),
+        Err(Trouble::Provider(error)) => (error.outcome().as_str(), Some(error.code().as_str())),
+        Err(Trouble::NotSent(error)) => ("not_sent", Some(error.code.as_str())),
+        Err(Trouble::Storage { .. }) => ("storage", Some(Code::StorageError.as_str())),
+        Err(Trouble::GaveUp) => ("handoff", None),
+        Err(Trouble::Lost) => ("lease_lost", None),
+    };
+    tracing::info!(
+        event = logging::Event::ProviderAttempt.as_str(),
+        provider = candidate.provider.as_str(),
+        model = candidate.model,
+        outcome = word,
+        code,
+        duration_ms,
+        attempt = job.attempt_no,
+        job_id = job.job_id.as_str(),
+        "provider attempt"
+    );
+    // The vendor's own words are redacted by the driver; they are for the log only.
+    if let Err(Trouble::Provider(error)) = outcome
+        && !error.internal.is_empty()
+    {
+        tracing::warn!(
+            job_id = job.job_id.as_str(),
+            internal = error.internal,
+            "the provider failed"
+        );
+    }
+}
+
+/// The event `usage`, at the settle that ends an attempt.
+pub fn log_usage(job: &GenerateJob, settle: &Settle) {
+    let Some(candidate) = job.candidates.get(job.candidate as usize) else {
+        return;
+    };
+    tracing::info!(
+        event = logging::Event::Usage.as_str(),
+        provider = candidate.provider.as_str(),
+        model = candidate.model,
+        images = settle.images.len(),
+        tokens_used = settle.tokens,
+        cost_usd_micros = settle.cost_usd_micros,
+        price_known = settle.cost_usd_micros.is_some(),
+        job_id = job.job_id.as_str(),
+        "usage"
+    );
+}

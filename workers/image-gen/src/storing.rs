@@ -1,0 +1,229 @@
+//! From a provider's result to objects in a bucket.
+//!
+//! In scope: keys and metadata of one attempt, downloading again where that can help, the check of dimensions and format.
+//! Out of scope: streaming itself (`r2-manager`), what a failure means for the job (`run`).
+
+use crate::deps::Deps;
+use api_types::{
+    GenerateJob, ImageId, ImageOptions, ImageResult, JobCandidate, LeaseId, QualityCheck,
+    StoredImage, Timestamp, Warning,
+};
+use platform::{Clock, Ports};
+use provider_adapters::{Accepted, ImageAdapter, Kind, ProviderError};
+use r2_manager::{
+    ImageKey, ImageMetadata, KeyOf, ProbeError, StoreError, StoreOptions, Stored, store_stream,
+};
+
+/// Tries of one bucket when the bytes must be fetched again for each.
+const TRIES: usize = 3;
+/// Dimensions may differ by that much from what was asked, in per cent.
+const DIMENSION_TOLERANCE_PERCENT: u64 = 2;
+
+/// Why an image is not stored.
+#[derive(Debug)]
+pub enum StoreTrouble {
+    /// No bucket took it.
+    Storage(String),
+    /// The provider no longer gives it, or not whole.
+    Provider(ProviderError),
+}
+
+/// What all images of one attempt have in common.
+#[derive(Clone)]
+pub struct Shelf<'a> {
+    /// The job.
+    pub job: &'a GenerateJob,
+    /// The candidate that makes them.
+    pub candidate: &'a JobCandidate,
+    /// The lease.
+    pub lease_id: &'a LeaseId,
+    /// What the attempt cost, as far as it is known.
+    pub cost_usd_micros: Option<i64>,
+    /// How many it stores in all.
+    pub images: u32,
+}
+
+impl Shelf<'_> {
+    /// The id of the image at that place. One more than asked for gets an id from the lease: it is stored, because it was
+    /// paid for, and must not overwrite another one.
+    pub fn image_id(&self, index: u32) -> Option<ImageId> {
+        self.job.image_ids.get(index as usize).cloned().or_else(|| {
+            let stem = self.lease_id.as_str().get(..28)?;
+            ImageId::parse(&format!("{stem}{index:08x}")).ok()
+        })
+    }
+
+    /// How the image at that place is stored.
+    pub fn options(&self, image_id: &ImageId, seed: Option<u64>, now: Timestamp) -> StoreOptions {
+        let caller = &self.job.caller;
+        let metadata = ImageMetadata {
+            instance_id: &caller.instance_id,
+            project_id: caller.project_id.as_ref(),
+            provider: &self.candidate.provider,
+            model: &self.candidate.model,
+            prompt: &self.job.request.prompt,
+            generated_at: now,
+            job_id: &self.job.job_id,
+            image_id,
+            lease_id: self.lease_id,
+            seed,
+            visibility: self.job.visibility,
+            cost_usd_micros: self.cost_usd_micros,
+            images: self.images,
+        }
+        .to_pairs();
+        let (job, image_id) = (self.job.clone(), image_id.clone());
+        let key: KeyOf = Box::new(move |format| {
+            ImageKey {
+                instance_id: &job.caller.instance_id,
+                project_id: job.caller.project_id.as_ref(),
+                admitted_at: job.admitted_at,
+                filename: job.request.filename.as_deref(),
+                image_id: &image_id,
+                format,
+            }
+            .to_string()
+        });
+        StoreOptions { key, metadata }
+    }
+
+    /// The image as clients and ledger see it, and what the check found.
+    pub fn stored(
+        &self,
+        image_id: &ImageId,
+        result: &ImageResult,
+        stored: Stored,
+        check: QualityCheck,
+    ) -> (StoredImage, Option<Warning>) {
+        let warning = match check {
+            QualityCheck::Off => None,
+            QualityCheck::Warn | QualityCheck::Strict => {
+                difference(&self.candidate.effective, &stored)
+            }
+        };
+        let quality = match (&warning, check) {
+            (_, QualityCheck::Off) => "unchecked".to_owned(),
+            (Some(warning), _) => warning.option.clone().unwrap_or_default(),
+            (None, _) => "ok".to_owned(),
+        };
+        let image = StoredImage {
+            image_id: image_id.clone(),
+            image_url: String::new(),
+            dimensions: stored.probe.dimensions(),
+            format: stored.probe.format,
+            r2_path: stored.key,
+            bucket: stored.bucket,
+            size_bytes: stored.size_bytes,
+            seed: result.seed,
+            quality,
+            sha256: stored.sha256,
+            revised_prompt: result.revised_prompt.clone(),
+        };
+        (image, warning)
+    }
+}
+
+/// Where the file is not what was sent for.
+fn difference(effective: &ImageOptions, stored: &Stored) -> Option<Warning> {
+    let warning = |option: &str, from: String, to: String| Warning {
+        code: "quality".to_owned(),
+        option: Some(option.to_owned()),
+        from: Some(from),
+        to: Some(to),
+    };
+    let asked = effective
+        .size
+        .as_deref()
+        .and_then(|size| size.split_once('x'))
+        .and_then(|(width, height)| {
+            Some((width.parse::<u64>().ok()?, height.parse::<u64>().ok()?))
+        });
+    let near = |asked: u64, got: u32| {
+        asked.abs_diff(u64::from(got)) * 100 <= asked * DIMENSION_TOLERANCE_PERCENT
+    };
+    if let Some((width, height)) = asked
+        && !(near(width, stored.probe.width) && near(height, stored.probe.height))
+    {
+        return Some(warning(
+            "dimensions",
+            format!("{width}x{height}"),
+            stored.probe.dimensions(),
+        ));
+    }
+    let format = effective
+        .format
+        .filter(|format| *format != stored.probe.format)?;
+    Some(warning(
+        "format",
+        format.as_str().to_owned(),
+        stored.probe.format.as_str().to_owned(),
+    ))
+}
+
+/// What a file that cannot be stored says about the provider.
+pub fn provider_fault(error: &StoreError) -> Option<ProviderError> {
+    let kind = match error {
+        StoreError::Storage(_) => return None,
+        StoreError::Malformed(ProbeError::NotAnImage | ProbeError::Empty) => Kind::NoOutput,
+        StoreError::TooLarge | StoreError::Source(_) | StoreError::Malformed(_) => {
+            Kind::ContractMismatch
+        }
+    };
+    Some(ProviderError::new(kind, Accepted::Yes).with_internal(error.to_string()))
+}
+
+/// Downloads one image and stores it: a broken download is opened once more, a refusing bucket is tried three times,
+/// then the default bucket.
+///
+/// # Errors
+/// [`StoreTrouble`].
+pub async fn fetch_and_store<P: Ports>(
+    deps: &Deps<P>,
+    shelf: &Shelf<'_>,
+    adapter: &ImageAdapter,
+    image_id: &ImageId,
+    result: &ImageResult,
+    deadline: Timestamp,
+) -> Result<Stored, StoreTrouble> {
+    let targets = deps.buckets.in_order(&shelf.job.bucket);
+    let (mut refused, mut broken) = (0, 0);
+    loop {
+        let Some(target) = targets.get(refused / TRIES) else {
+            return Err(StoreTrouble::Storage("no bucket took the image".to_owned()));
+        };
+        let download = deps
+            .driver
+            .open_result(adapter, result, deadline)
+            .await
+            .map_err(StoreTrouble::Provider)?;
+        let now = Timestamp(deps.clock.now_ms());
+        let stored = store_stream(
+            target.clone(),
+            download.body,
+            download.content_length,
+            shelf.options(image_id, result.seed, now),
+        )
+        .await;
+        match stored {
+            Ok(stored) => return Ok(stored),
+            Err(StoreError::Storage(cause)) => {
+                refused += 1;
+                tracing::warn!(bucket = target.0, cause, "a bucket refused an image");
+                if refused >= TRIES * targets.len() {
+                    return Err(StoreTrouble::Storage(cause));
+                }
+            }
+            Err(error) => {
+                let again = matches!(
+                    error,
+                    StoreError::Source(_) | StoreError::Malformed(ProbeError::Truncated)
+                );
+                if !again || broken > 0 {
+                    return Err(provider_fault(&error)
+                        .map_or_else(|| StoreTrouble::Storage(error.to_string()), StoreTrouble::Provider));
+                }
+                broken += 1;
+            }
+        }
+    }
+}
