@@ -1,6 +1,6 @@
 //! Random secrets of a local state folder, and the keys that its seed handed out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,9 @@ pub struct Secrets {
     /// Ids of seeded rows by name.
     #[serde(default)]
     pub ids: BTreeMap<String, String>,
+    /// Seeded facts that have no id of their own.
+    #[serde(default)]
+    pub done: BTreeSet<String>,
     /// What the seeded instances were last told about the simulator.
     #[serde(default)]
     pub seeded_for: String,
@@ -49,6 +52,7 @@ impl Secrets {
             url_signing: format!("u1:{}", random_base64()?),
             keys: BTreeMap::new(),
             ids: BTreeMap::new(),
+            done: BTreeSet::new(),
             seeded_for: String::new(),
             path,
         };

@@ -1,6 +1,6 @@
 //! The fetch event's request and response, to and from the types that services use.
 
-use crate::{js, streams};
+use crate::{http_client, js, streams};
 use axum::body::Body;
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -8,9 +8,6 @@ use js_sys::Array;
 use platform::NativeBody;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Result;
-
-/// Bodies of known size up to this become one array; larger ones and those of unknown size stream.
-const MAX_BUFFERED_BYTES: u64 = 1 << 20;
 
 /// Statuses whose answers must not have a body.
 const WITHOUT_BODY: [u16; 4] = [101, 204, 205, 304];
@@ -37,11 +34,13 @@ pub async fn respond(response: http::Response<Body>) -> Result<web_sys::Response
         Some(native) => native.clone(),
         None => body_value(body).await?,
     };
+    if native.is_some() {
+        // The router counted the empty body that stands in for the native one.
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+    }
     let headers = Array::new();
     for (name, value) in &parts.headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let pair = [JsValue::from_str(name.as_str()), JsValue::from_str(&value)];
-        headers.push(&pair.iter().collect::<Array>());
+        headers.push(&http_client::header(name, value));
     }
     let init = js::object(&[
         ("status", JsValue::from(parts.status.as_u16())),
@@ -60,14 +59,15 @@ fn encode_body(headers: &http::HeaderMap) -> JsValue {
     }
 }
 
+/// A body of known size is in memory already and becomes one array, so that the answer has its length.
 async fn body_value(body: Body) -> Result<JsValue> {
     match body.size_hint().exact() {
+        None => Ok(streams::readable(body)),
         Some(0) => Ok(JsValue::NULL),
-        Some(size) if size <= MAX_BUFFERED_BYTES => {
+        Some(_) => {
             let broken = |error: axum::Error| worker::Error::RustError(error.to_string());
             let bytes = body.collect().await.map_err(broken)?.to_bytes();
             Ok(streams::array(&bytes))
         }
-        _ => Ok(streams::readable(body)),
     }
 }

@@ -7,8 +7,15 @@ use std::future::Future;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::send::SendFuture;
 
-/// The only texts that prove that nothing was sent; each was produced on workerd.
-const NOT_SENT: [&str; 0] = [];
+/// The only texts that prove that nothing was sent, each produced on workerd: refusals before the call.
+///
+/// A refused connection is not among them: it says `Network connection lost.`, as does a peer that took the whole
+/// request and hung up. An unknown name and a failed TLS handshake say `internal error; reference = ..`, as does
+/// anything else that workerd has no words for.
+const NOT_SENT: [&str; 2] = ["Invalid URL", "Fetch API cannot load"];
+
+/// Encodings that workerd undoes, leaving headers that speak of the encoded bytes.
+const DECODED: [&[u8]; 2] = [b"gzip", b"br"];
 
 /// The outside.
 #[derive(Clone, Debug)]
@@ -70,9 +77,15 @@ async fn exchange(
     drop(request);
     let response = js::ask(target, "fetch", &[url, init]).await;
     let response = response.map_err(|thrown| failure(&thrown))?;
+    let mut headers = headers(&js::peek(&response, "headers"));
+    let encoding = headers.get(http::header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| DECODED.contains(&encoding.as_bytes())) {
+        headers.remove(http::header::CONTENT_ENCODING);
+        headers.remove(http::header::CONTENT_LENGTH);
+    }
     Ok(HttpResponse {
         status: js::number(&response, "status") as u16,
-        headers: headers(&js::peek(&response, "headers")),
+        headers,
         body: streams::read(&js::peek(&response, "body"), port),
     })
 }
@@ -80,9 +93,7 @@ async fn exchange(
 fn init(request: &HttpRequest) -> Result<JsValue, JsValue> {
     let headers = Array::new();
     for (name, value) in &request.headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let pair = [JsValue::from_str(name.as_str()), JsValue::from_str(&value)];
-        headers.push(&pair.iter().collect::<Array>());
+        headers.push(&header(name, value));
     }
     let body = if request.body.is_empty() {
         JsValue::UNDEFINED
@@ -113,6 +124,13 @@ fn failure(thrown: &JsValue) -> SendFailure {
         timed_out,
         cause,
     }
+}
+
+/// A pair for the constructor of `Headers`.
+pub(crate) fn header(name: &http::HeaderName, value: &http::HeaderValue) -> JsValue {
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let pair = [JsValue::from_str(name.as_str()), JsValue::from_str(&value)];
+    pair.iter().collect::<Array>().into()
 }
 
 /// The headers of an answer, each `Set-Cookie` for itself; what is not a header in Rust's eyes is left out.

@@ -3,13 +3,12 @@
 use crate::{js, stored, streams};
 use bytes::Bytes;
 use futures_util::future::join;
-use js_sys::{Array, BigInt};
+use js_sys::Array;
 use platform::{
-    ByteRange, ByteStream, NativeBody, ObjectInfo, ObjectRead, ObjectServe, ObjectStore, Ops,
-    PortError, PutBody, PutOptions, ServedBody,
+    ByteRange, ByteStream, ObjectInfo, ObjectRead, ObjectServe, ObjectStore, Ops, PortError,
+    PutBody, PutOptions,
 };
 use std::future::Future;
-use std::sync::Arc;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::send::SendFuture;
 
@@ -43,21 +42,13 @@ impl WorkerObjects {
         length_bytes: u64,
         options: JsValue,
     ) -> Result<JsValue, PortError> {
-        let length = BigInt::from(length_bytes).into();
-        let fixed = js::construct("FixedLengthStream", &[length]).map_err(|t| failed(&t))?;
-        let (readable, writable) = (js::peek(&fixed, "readable"), js::peek(&fixed, "writable"));
+        let (readable, writable) = streams::of_length(length_bytes).map_err(|t| failed(&t))?;
         let args = [JsValue::from_str(key), readable, options];
         let put = self.ask("put", &args);
         // Both to their end: a pump that failed makes the put fail too, and then the pump knows why.
         let (put, pumped) = join(put, streams::pump(stream, &writable, "objects")).await;
         pumped?;
         put
-    }
-
-    fn upload(&self, key: &str, upload_id: &str) -> Result<JsValue, PortError> {
-        let args = [JsValue::from_str(key), JsValue::from_str(upload_id)];
-        let upload = js::call(&self.bucket, "resumeMultipartUpload", &args);
-        upload.map_err(|thrown| failed(&thrown))
     }
 
     async fn of_upload(
@@ -67,23 +58,17 @@ impl WorkerObjects {
         args: &[JsValue],
     ) -> Result<JsValue, PortError> {
         self.ops.add_r2_ops(1);
-        let upload = self.upload(key, upload_id)?;
-        let answer = js::ask(&upload, method, args).await;
-        answer.map_err(|thrown| failed(&thrown))
+        let resume = [JsValue::from_str(key), JsValue::from_str(upload_id)];
+        let answer = async {
+            let upload = js::call(&self.bucket, "resumeMultipartUpload", &resume)?;
+            js::ask(&upload, method, args).await
+        };
+        answer.await.map_err(|thrown| failed(&thrown))
     }
 }
 
 fn failed(thrown: &JsValue) -> PortError {
     PortError::new("objects", js::text(thrown))
-}
-
-fn present(object: JsValue) -> Option<JsValue> {
-    object.is_object().then_some(object)
-}
-
-/// A stream that never passes through our memory.
-fn native(object: &JsValue) -> ServedBody {
-    ServedBody::Native(NativeBody(Arc::new(js::peek(object, "body"))))
 }
 
 impl ObjectStore for WorkerObjects {
@@ -179,7 +164,7 @@ impl ObjectStore for WorkerObjects {
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<ObjectRead>, PortError>> + Send {
         SendFuture::new(async move {
             let object = self.ask("get", &[JsValue::from_str(key)]).await?;
-            Ok(present(object).map(|object| ObjectRead {
+            Ok(stored::present(object).map(|object| ObjectRead {
                 info: stored::info(&object),
                 body: streams::read(&js::peek(&object, "body"), "objects"),
             }))
@@ -201,15 +186,15 @@ impl ObjectStore for WorkerObjects {
                     return Ok(self.head(key).await?.map(|info| ObjectServe {
                         info,
                         range: None,
-                        body: ServedBody::Native(NativeBody(Arc::new(JsValue::NULL))),
+                        body: stored::native(JsValue::NULL),
                     }));
                 }
                 answer => answer?,
             };
-            Ok(present(object).map(|object| ObjectServe {
+            Ok(stored::present(object).map(|object| ObjectServe {
                 info: stored::info(&object),
                 range: range.and_then(|_| stored::range(&object)),
-                body: native(&object),
+                body: stored::native(js::peek(&object, "body")),
             }))
         })
     }
@@ -220,7 +205,7 @@ impl ObjectStore for WorkerObjects {
     ) -> impl Future<Output = Result<Option<ObjectInfo>, PortError>> + Send {
         SendFuture::new(async move {
             let object = self.ask("head", &[JsValue::from_str(key)]).await?;
-            Ok(present(object).map(|object| stored::info(&object)))
+            Ok(stored::present(object).map(|object| stored::info(&object)))
         })
     }
 

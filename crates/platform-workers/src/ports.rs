@@ -9,7 +9,7 @@ use wasm_bindgen::JsValue;
 use worker::{Context, Env, State};
 
 /// The family of Workers ports, and what they are made from: per event, never kept for the next one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WorkerPorts {
     env: Env,
     context: JsValue,
@@ -116,6 +116,13 @@ impl WorkerPorts {
                 format!("there is no binding `{name}`"),
             ))
         }
+    }
+}
+
+impl std::fmt::Debug for WorkerPorts {
+    /// Without the environment, which holds the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WorkerPorts")
     }
 }
 

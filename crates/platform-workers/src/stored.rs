@@ -2,7 +2,8 @@
 
 use crate::js;
 use js_sys::{Array, Object};
-use platform::{ByteRange, ObjectInfo, PutOptions};
+use platform::{ByteRange, NativeBody, ObjectInfo, PutOptions, ServedBody};
+use std::sync::Arc;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// What R2 says of an object, custom metadata sorted by name.
@@ -79,4 +80,14 @@ pub(crate) fn range(object: &JsValue) -> Option<(u64, u64)> {
     let offset = number("offset").unwrap_or(0);
     let rest = size.saturating_sub(offset);
     Some((offset, number("length").unwrap_or(rest).min(rest)))
+}
+
+/// R2 answers `null` for a missing object.
+pub(crate) fn present(object: JsValue) -> Option<JsValue> {
+    object.is_object().then_some(object)
+}
+
+/// A stream that never passes through our memory.
+pub(crate) fn native(stream: JsValue) -> ServedBody {
+    ServedBody::Native(NativeBody(Arc::new(stream)))
 }

@@ -3,7 +3,7 @@
 use crate::js;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use js_sys::Uint8Array;
+use js_sys::{BigInt, Uint8Array};
 use platform::{ByteStream, PortError};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::send::SendFuture;
@@ -79,6 +79,12 @@ pub(crate) fn read(readable: &JsValue, port: &'static str) -> ByteStream {
         })
     };
     stream::unfold(reader, next).boxed()
+}
+
+/// The two ends of a `FixedLengthStream`: what is read, what is written.
+pub(crate) fn of_length(length_bytes: u64) -> Result<(JsValue, JsValue), JsValue> {
+    let fixed = js::construct("FixedLengthStream", &[BigInt::from(length_bytes).into()])?;
+    Ok((js::get(&fixed, "readable")?, js::get(&fixed, "writable")?))
 }
 
 /// Writes the whole stream into a `WritableStream` and closes it; aborts it when the stream breaks.

@@ -8,9 +8,10 @@ use crate::permit::SubmitPermit;
 use crate::reader::BufferingReader;
 use crate::schedule::{PollSchedule, jittered};
 use api_types::{ImageResult, JobRef, Timestamp, url_guard};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use platform::{Clock, HttpClient, HttpRequest, HttpResponse, Random, ReplyError, ReplyReader, SendFailure, SendPhase};
+use platform::{ByteStream, Clock, HttpClient, HttpRequest, HttpResponse, Random, ReplyError, ReplyReader, SendFailure, SendPhase};
 use provider_adapters::classify::{self, Reached, Verdict};
 use provider_adapters::redact::Redactor;
 use provider_adapters::{
@@ -270,21 +271,29 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
         let headers = response.headers;
         let content_type = text_of(&headers, header::CONTENT_TYPE);
         let is_success = (200..300).contains(&status);
-        let read = if is_success {
-            reader.read(&content_type, response.body, request.max_response_bytes).await
+        let (body, lost) = if !is_success {
+            (read_partly(response.body, MAX_ERROR_BYTES).await.0, None)
+        } else if adapter.flow() == Flow::Poll {
+            // Small answers without images, and what arrived of a cut one may still name the job.
+            read_partly(response.body, request.max_response_bytes).await
         } else {
-            Ok(read_error_body(response.body).await)
-        };
-        let body = match read {
-            Ok(body) => body,
-            Err(error) => return Err(unread(adapter.flow(), request.phase, status, &error)),
+            match reader.read(&content_type, response.body, request.max_response_bytes).await {
+                Ok(body) => (body, None),
+                Err(error) => (Bytes::new(), Some(error)),
+            }
         };
         let raw = RawResponse { status, headers, body };
         let context = ParseContext {
             now: self.now(),
             about: &request.about,
         };
-        adapter.parse_response(request.phase, &raw, &context)
+        let parsed = adapter.parse_response(request.phase, &raw, &context);
+        match (lost, parsed) {
+            (None, parsed) => parsed,
+            (Some(error), Ok(Parsed::Accepted { job, .. })) => Err(unread(adapter.flow(), request.phase, status, &error, Some(job))),
+            (Some(error), Err(judged)) => Err(unread(adapter.flow(), request.phase, status, &error, judged.job.map(|job| *job))),
+            (Some(error), Ok(_)) => Err(unread(adapter.flow(), request.phase, status, &error, None)),
+        }
     }
 
     async fn get_file(&self, url: &Url, deadline: Timestamp) -> Result<HttpResponse, ProviderError> {
@@ -391,8 +400,8 @@ fn broken(phase: Phase, failure: SendFailure) -> ProviderError {
     classify::broken(phase, reached, failure.timed_out, failure.cause)
 }
 
-/// The head of a success arrived, its body did not.
-fn unread(flow: Flow, phase: Phase, status: u16, error: &ReplyError) -> ProviderError {
+/// The head of a success arrived, its body did not, or not all of it.
+fn unread(flow: Flow, phase: Phase, status: u16, error: &ReplyError, job: Option<JobRef>) -> ProviderError {
     let why = match error {
         ReplyError::TooLarge { max_bytes } => format!("the answer is longer than {max_bytes} bytes"),
         ReplyError::Broken(cause) => format!("the answer broke off: {cause}"),
@@ -404,21 +413,33 @@ fn unread(flow: Flow, phase: Phase, status: u16, error: &ReplyError) -> Provider
         headers: HeaderMap::new(),
         body: Bytes::new(),
     };
-    classify::unreadable(flow, phase, &why, &response)
+    let error = classify::unreadable(flow, phase, &why, &response);
+    match job {
+        Some(job) => {
+            let mut error = error.with_advice(Advice::Reconcile);
+            error.job = Some(Box::new(job));
+            error
+        }
+        None => error,
+    }
 }
 
-async fn read_error_body(body: platform::ByteStream) -> Bytes {
-    use futures_util::StreamExt;
-    let (mut body, mut all) = (body, bytes::BytesMut::new());
-    // A refusal is a refusal, however its text ends.
-    while let Some(Ok(chunk)) = body.next().await {
-        let room = (MAX_ERROR_BYTES as usize).saturating_sub(all.len());
-        all.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if chunk.len() >= room {
-            break;
+/// What arrives of a body, at most `max_bytes`, and why it is not all of it.
+async fn read_partly(mut body: ByteStream, max_bytes: u64) -> (Bytes, Option<ReplyError>) {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(error) => return (all.freeze(), Some(ReplyError::Broken(error.cause))),
+        };
+        let room = (max_bytes as usize).saturating_sub(all.len());
+        if chunk.len() > room {
+            all.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            return (all.freeze(), Some(ReplyError::TooLarge { max_bytes }));
         }
+        all.extend_from_slice(&chunk);
     }
-    all.freeze()
+    (all.freeze(), None)
 }
 
 fn with_key(adapter: &ImageAdapter, headers: &HeaderMap, key: &ProviderSecret) -> Result<HeaderMap, &'static str> {

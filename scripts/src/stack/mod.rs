@@ -41,6 +41,12 @@ use wrangler::Wrangler;
 
 /// The port that people know.
 pub const PORT: u16 = 8787;
+/// Ports of a session's first simulator: instances remember them, so they should not be random.
+const SIM_PORTS: SimPorts = SimPorts {
+    port: 8797,
+    image_port: 8798,
+    alt_port: 8799,
+};
 const HEALTH_DEADLINE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);
 
@@ -121,7 +127,12 @@ impl Stack {
         }
         let known = Session::load(&dir).map(|session| session.sim);
         let logs = dir.join("logs");
-        let simulator = Simulator::start(tools, &logs, known.unwrap_or_default())?;
+        let preferred = if options.temp {
+            SimPorts::default()
+        } else {
+            SIM_PORTS
+        };
+        let simulator = Simulator::start(tools, &logs, known.unwrap_or(preferred))?;
         let port = choose_port(&options)?;
         let base_url = format!("http://127.0.0.1:{port}");
         let mut secrets = Secrets::of_session(&dir)?;

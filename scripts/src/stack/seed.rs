@@ -230,11 +230,17 @@ impl Seeder<'_> {
         )?;
         let user_id = self.id(name)?;
         for instance in instances {
+            let grant = format!("{name} may use {instance}");
+            if self.secrets.done.contains(&grant) {
+                continue;
+            }
             let path = format!("/user/{user_id}/instance/{instance}");
             let answer = self.call("PUT", &path, &[], Some(&json!({})))?;
             if answer.status >= 300 {
                 return Err(unexpected("PUT", &path, &answer));
             }
+            self.secrets.done.insert(grant);
+            self.secrets.save()?;
         }
         Ok(())
     }
@@ -302,6 +308,11 @@ impl Seeder<'_> {
             let body = json!({"config": {"providers": wanted}});
             let any = [("if-match", "*")];
             let answer = self.call("PATCH", &path, &any, Some(&body))?;
+            if matches!(answer.status, 404 | 405) {
+                return Err(Failure::refused(
+                    "a port of the simulator is taken by another program, and instances cannot be told a new one: end that program, or run `cargo x dev --reset`",
+                ));
+            }
             if answer.status != 200 {
                 return Err(unexpected("PATCH", &path, &answer));
             }
@@ -320,9 +331,11 @@ impl Seeder<'_> {
 }
 
 const PROVIDERS: [&str; 2] = ["ideogram", "openai"];
-const SIM_KEY: &str = "sim-ok-dev";
+/// The account that seeded instances have at the simulator.
+pub const SIM_KEY: &str = "sim-ok-dev";
 
-fn providers(sim: SimPorts) -> Value {
+/// Provider entries that speak to the simulator.
+pub fn providers(sim: SimPorts) -> Value {
     let entry = |adapter: &str, prefix: &str| {
         json!({
             "adapter": adapter,

@@ -69,8 +69,8 @@ fn spawn(tools: &Tools, configs: &[PathBuf], dir: &Path, port: u16) -> Result<He
         .arg(dir.join("state"))
         .args(["--ip", "127.0.0.1", "--port", &port.to_string()])
         .args(["--inspector-port", "0"])
-        // Wrangler's own files belong to the session, not to the checkout or the home folder.
-        .env("WRANGLER_LOG_PATH", dir.join("logs"))
+        // Its debug log repeats the lines of the workers, so it must not lie among the logs.
+        .env("WRANGLER_LOG_PATH", dir.join("wrangler-debug"))
         .current_dir(dir);
     Held::spawn(&command, &Output::Log(dir.join("logs/wrangler.log")))
 }

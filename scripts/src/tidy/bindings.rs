@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -47,28 +48,25 @@ pub fn all(layout: &Layout, versions: &Versions) -> Result<Vec<String>> {
     let mut configs = BTreeMap::new();
     for worker in all_workers(layout)? {
         let config = worker.config()?;
-        let secrets = worker.secret_names();
-        if worker.name == PROBE {
-            // Its code is spread over the test routes of the worker that it is built from.
-            let src = layout.at("workers").join(PROBED).join("src");
-            let mut code = String::new();
-            for file in digest::files_below(&src, &|_| false)? {
-                code += &fs::read_to_string(&file).context(file.display())?;
-            }
-            problems.extend(unused(&worker.name, &declared(&config), &literals(&code)));
+        // Declared names may be used anywhere in the worker: the gateway has a table of its targets.
+        // The other way round `bindings.rs` is the one place that asks the platform for names.
+        let code = if worker.name == PROBE {
+            layout.at("workers").join(PROBED)
         } else {
+            worker.dir.clone()
+        };
+        let mut names = declared(&config);
+        if worker.name != PROBE {
+            names.extend(worker.secret_names()?);
             let path = worker.dir.join("src/bindings.rs");
-            let code = fs::read_to_string(&path).context(path.display())?;
-            let bound = literals(&code);
-            // Where a worker parses its vars in a native module of its own, that names them too.
-            let settings = fs::read_to_string(worker.dir.join("src/settings.rs"));
-            let mut named = literals(&settings.unwrap_or_default());
-            named.extend(bound.iter().cloned());
-            let mut names = declared(&config);
-            names.extend(secrets?);
-            problems.extend(unused(&worker.name, &names, &named));
-            problems.extend(undeclared(&worker.name, &names, &bound));
+            match fs::read_to_string(&path).context(layout.shown(&path)) {
+                Ok(code) => {
+                    problems.extend(undeclared(&worker.name, &names, &literals(&code)));
+                }
+                Err(failure) => problems.push(failure.message),
+            }
         }
+        problems.extend(unused(&worker.name, &names, &source_literals(&code)?));
         problems.extend(file_rules(&worker.name, &config, versions));
         configs.insert(worker.name, config);
     }
@@ -96,6 +94,18 @@ fn texts(config: &Value, list: &str, member: &str) -> Vec<String> {
         .flatten()
         .filter_map(|entry| entry.get(member)?.as_str().map(str::to_owned))
         .collect()
+}
+
+fn source_literals(worker: &Path) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for file in digest::files_below(&worker.join("src"), &|_| false)? {
+        if file.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&file).context(file.display())?;
+            let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+            found.extend(literals(product));
+        }
+    }
+    Ok(found)
 }
 
 /// String literals in capitals, outside of comments. `"KEK_{id}"` and `"KEK_"` stand for a family.

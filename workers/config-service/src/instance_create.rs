@@ -330,12 +330,13 @@ impl<P: Ports, G: AbuseGuard> Change for CreateInstance<'_, P, G> {
             credentials: &sealed,
         })?;
         let body = effective::text(&config)?;
+        let status_word = json!(status);
         let new = NewInstance {
             instance_id: &instance_id,
             org_id: &org_id,
             name: &name,
             config: &sent.stored.to_string(),
-            status: json!(status).as_str().unwrap_or_default(),
+            status: status_word.as_str().unwrap_or_default(),
             now,
         };
         let mut statements = vec![

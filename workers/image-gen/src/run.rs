@@ -178,7 +178,11 @@ impl<P: Ports> Run<P> {
             }
         }
         let error = match passed {
-            Some(old) => self.give_up(report, old).await,
+            Some(old) => {
+                // The attempt that was prepared was never sent.
+                report.job.attempt_no -= 1;
+                self.give_up(report, old).await
+            }
             None => match (unsent, refusals.into_error()) {
                 (_, Some(error)) | (Some(error), None) => error,
                 (None, None) => Error::internal("a job without candidates"),

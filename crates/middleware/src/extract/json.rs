@@ -1,6 +1,6 @@
 //! The strict body.
 
-use super::{explain, strict};
+use super::{explain, object, strict};
 use crate::layers::body_cap::too_large;
 use crate::layers::content_type::{is_json, unsupported};
 use axum::body::Body;
@@ -58,7 +58,7 @@ pub async fn read_body(extensions: &Extensions, body: Body) -> Result<Bytes> {
 /// # Errors
 /// 400 `unknown_field` or `invalid_field` with `details.field`.
 pub fn parse_json<T: DeserializeOwned>(value: Value) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(object::Strict(value)).map_err(|error| {
         let path = error.path().to_string();
         explain::explain(&path, &error.inner().to_string(), "body")
     })

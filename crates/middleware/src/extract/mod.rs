@@ -4,6 +4,7 @@ mod caller;
 mod conditions;
 mod explain;
 mod json;
+mod object;
 mod parameters;
 pub(crate) mod strict;
 

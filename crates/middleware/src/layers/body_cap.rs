@@ -2,7 +2,7 @@
 
 use crate::extract::BodyCap;
 use crate::routes::RouteMark;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use errors::{Code, Error, Result};
 use http::header::CONTENT_LENGTH;
@@ -25,7 +25,8 @@ pub(crate) fn check(mark: &RouteMark, mut request: Request) -> Result<Request> {
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<u64>().ok());
-    if declared.is_some_and(|bytes| bytes > max_bytes as u64) {
+    let known = request.body().size_hint().lower();
+    if known.max(declared.unwrap_or(0)) > max_bytes as u64 {
         return Err(too_large(max_bytes));
     }
     request.extensions_mut().insert(BodyCap(max_bytes));

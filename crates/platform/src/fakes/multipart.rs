@@ -1,6 +1,6 @@
 //! Multipart uploads of the fake bucket, with the platform's rules.
 
-use super::objects::{etag, failed};
+use super::stored::{etag, failed};
 use crate::{PortError, PutOptions};
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -12,7 +12,9 @@ impl ToSql for SqlValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
             Self::Null => ToSqlOutput::Owned(Value::Null),
-            Self::Integer(value) => ToSqlOutput::Owned(Value::Integer(*value)),
+            // As on the platform, where every number is a double: `7 / ?1` is no integer division there,
+            // and `'v' || ?1` reads `v2.0`. Columns declared INTEGER turn it back.
+            Self::Integer(value) => ToSqlOutput::Owned(Value::Real(*value as f64)),
             Self::Real(value) => ToSqlOutput::Owned(Value::Real(*value)),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
         })

@@ -100,6 +100,19 @@ impl Quota {
         }
     }
 
+    /// The same for the user who owns that key.
+    pub fn count_of_owner(self, key_id: &KeyId, now: &str) -> Statement {
+        const OWNER: &str = "(SELECT o.user_id FROM api_keys o WHERE o.key_id = ?1)";
+        Statement {
+            sql: format!(
+                "SELECT count(*) AS n {}",
+                self.count_of().replace("?1", OWNER)
+            )
+            .into(),
+            params: self.params(key_id.as_str(), now),
+        }
+    }
+
     /// Refuses the batch when one more would be too many, so racers cannot pass together.
     pub fn guard(self, owner: &str, now: &str) -> Statement {
         let condition = format!("SELECT count(*) < {} {}", self.limit(), self.count_of());

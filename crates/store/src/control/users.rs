@@ -1,7 +1,7 @@
 //! Table `users`.
 
 use super::columns;
-use api_types::{InstanceId, OrgId, Role, Timestamp, UserId};
+use api_types::{InstanceId, KeyId, OrgId, Role, Timestamp, UserId};
 use errors::Result;
 use platform::{Rows, Statement};
 
@@ -30,21 +30,36 @@ pub struct UserRow {
     pub instances: Vec<InstanceId>,
 }
 
+macro_rules! user_sql {
+    ($which:literal) => {
+        concat!(
+            "SELECT u.user_id, u.email, u.name, u.role, u.org_id, u.status, u.version, u.created_at, \
+             (SELECT max(k.last_used_at) FROM api_keys k WHERE k.user_id = u.user_id) AS last_seen_at, \
+             (SELECT json_group_array(x.instance_id) FROM (\
+                SELECT a.instance_id FROM user_instance_access a WHERE u.role = 'user' AND a.user_id = u.user_id \
+                UNION ALL SELECT i.instance_id FROM instances i WHERE u.role = 'admin' AND i.org_id = u.org_id AND i.status <> 'deleted' LIMIT 100) x) AS instances \
+             FROM users u WHERE u.user_id = ",
+            $which,
+            " AND u.status <> 'deleted'"
+        )
+    };
+}
+
 /// The user with that id, if not deleted.
 pub fn by_id(user_id: &UserId) -> Statement {
-    Statement::new(
-        "SELECT u.user_id, u.email, u.name, u.role, u.org_id, u.status, u.version, u.created_at, \
-         (SELECT max(k.last_used_at) FROM api_keys k WHERE k.user_id = u.user_id) AS last_seen_at, \
-         (SELECT json_group_array(x.instance_id) FROM (\
-            SELECT a.instance_id FROM user_instance_access a WHERE u.role = 'user' AND a.user_id = u.user_id \
-            UNION ALL SELECT i.instance_id FROM instances i WHERE u.role = 'admin' AND i.org_id = u.org_id AND i.status <> 'deleted' LIMIT 100) x) AS instances \
-         FROM users u WHERE u.user_id = ?1 AND u.status <> 'deleted'",
-    )
-    .bind(user_id.as_str())
+    Statement::new(user_sql!("?1")).bind(user_id.as_str())
+}
+
+/// The user who owns that key.
+pub fn of_key(key_id: &KeyId) -> Statement {
+    Statement::new(user_sql!(
+        "(SELECT o.user_id FROM api_keys o WHERE o.key_id = ?1)"
+    ))
+    .bind(key_id.as_str())
 }
 
 impl UserRow {
-    /// Reads the result of [`by_id`]; `None` when there is none.
+    /// Reads the result of [`by_id`] or [`of_key`]; `None` when there is none.
     pub fn read(rows: &Rows) -> Result<Option<Self>> {
         let Some(row) = rows.first() else {
             return Ok(None);

@@ -2,7 +2,7 @@
 
 use api_types::{
     InstanceId, JobId, JobStage, JobState, JobView, ProjectId, ProviderName, TimelineEvent,
-    Timestamp,
+    Timestamp, Visibility,
 };
 use platform::{Database, DbError, DbErrorKind, Row, Statement};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ pub struct StoredJob {
     pub view: JobView,
     /// The limiter object of its last known attempt.
     pub object_name: String,
+    /// Who may read its images.
+    pub visibility: Visibility,
 }
 
 /// The job of that instance; a job of another instance is no job. Reads one row.
@@ -24,7 +26,8 @@ pub async fn job(
 ) -> Result<Option<StoredJob>, DbError> {
     let statement = Statement::new(
         "SELECT job_id, instance_id, project_id, request_id, state, stage, version, provider, model, object_name,
-  attempts, estimate, cost, result, error, timeline, cancel_requested, created_at, updated_at
+  attempts, estimate, cost, result, error, timeline, cancel_requested, created_at, updated_at,
+  request ->> 'visibility' AS visibility
 FROM jobs WHERE job_id = ?1 AND instance_id = ?2",
     )
     .bind(job_id.as_str())
@@ -67,6 +70,8 @@ fn stored_job(row: &Row) -> Result<StoredJob, DbError> {
     Ok(StoredJob {
         view,
         object_name: text("object_name")?.to_owned(),
+        // Where nothing is said the images stay closed.
+        visibility: row.text("visibility").and_then(word).unwrap_or_default(),
     })
 }
 

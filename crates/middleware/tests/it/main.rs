@@ -1,0 +1,10 @@
+//! The layers around a small worker, seen through their effects.
+
+#[cfg(test)]
+mod bodies;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod worker;

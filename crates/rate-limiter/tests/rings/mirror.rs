@@ -1,0 +1,260 @@
+//! Ring 0: random commands over tables in memory. After each one the memory equals what a new process would read, and
+//! the promises about places, windows, epochs and money hold.
+
+use crate::support::*;
+use api_types::*;
+use platform::Random;
+use platform::fakes::FakeRandom;
+use rate_limiter::{Attempt, Changes, CommandError, LimiterState};
+use std::collections::BTreeMap;
+
+const START_MS: i64 = 1_763_719_200_000;
+const RPM: u32 = 12;
+const PLACES: u32 = 6;
+const JOBS: u64 = 12;
+
+struct Run {
+    random: FakeRandom,
+    state: LimiterState,
+    table: Table,
+    now_ms: i64,
+    limits: Limits,
+    wakes: usize,
+    granted: u64,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let table = Table::default();
+        Self {
+            random: FakeRandom::seeded(seed),
+            state: table.rebuild(),
+            table,
+            now_ms: START_MS,
+            limits: limits(RPM, PLACES),
+            wakes: 0,
+            granted: 0,
+        }
+    }
+
+    fn draw(&self, n: u64) -> u64 {
+        self.random.next_u64() % n
+    }
+
+    fn keep<T>(&mut self, applied: Result<(T, Changes), CommandError>) -> Option<T> {
+        match applied {
+            Ok((reply, changes)) => {
+                self.check_changes(&changes);
+                self.wakes += changes.wakes.len();
+                self.table.write(&changes);
+                Some(reply)
+            }
+            Err(CommandError::Refused(..)) => None,
+            Err(CommandError::Port(error)) => panic!("{error}"),
+        }
+    }
+
+    /// What may change from one row to the next.
+    fn check_changes(&self, changes: &Changes) {
+        for after in &changes.rows {
+            let Some(before) = self.table.rows.get(&rate_limiter::lease_key(&after.lease_id)) else {
+                continue;
+            };
+            assert!(after.epoch >= before.epoch && after.version >= before.version);
+            assert_ne!(before.state, AttemptState::Settled, "an ended row changed");
+            if after.state != before.state {
+                assert!(after.version > before.version, "{before:?}\n{after:?}");
+                let legal = match (before.state, after.state) {
+                    (AttemptState::Granted, to) => {
+                        matches!(to, AttemptState::Held | AttemptState::Submitted)
+                    }
+                    (AttemptState::Held, to) => to != AttemptState::Held,
+                    (AttemptState::Submitted, to) => {
+                        matches!(to, AttemptState::Handover | AttemptState::Unknown)
+                    }
+                    (AttemptState::Unknown, to) => {
+                        matches!(to, AttemptState::Submitted | AttemptState::Handover)
+                    }
+                    (AttemptState::Handover | AttemptState::Settled, _) => false,
+                };
+                let settled = after.state == AttemptState::Settled;
+                let reported = matches!(after.state, AttemptState::Handover | AttemptState::Unknown);
+                assert!(legal || settled || reported, "{:?} -> {:?}", before.state, after.state);
+            }
+            let phases: Vec<UsagePhase> = after.report.usage.iter().map(|row| row.phase).collect();
+            assert!(matches!(
+                phases.as_slice(),
+                [] | [UsagePhase::Charge] | [UsagePhase::Charge, UsagePhase::Correction]
+            ));
+        }
+    }
+
+    fn step(&mut self) {
+        self.now_ms += match self.draw(6) {
+            0 => 0,
+            1 => self.draw(90_000) as i64,
+            _ => self.draw(4_000) as i64,
+        };
+        let n = 1 + self.draw(JOBS);
+        let table = self.table.clone();
+        let row = table.rows.values().find(|row| row.lease_id == lease(n));
+        let epoch = row.map_or(1, |row| row.epoch) - u32::from(self.draw(8) == 0 && row.is_some_and(|row| row.epoch > 1));
+        let random = self.random.next_u64();
+        let now_ms = self.now_ms;
+        match self.draw(10) {
+            0..=2 => {
+                let mut command = acquire(n, &self.limits);
+                command.images = 1 + (n % 3) as u32;
+                command.calls = 1 + (n % 2) as u32;
+                command.run_ms = 200_000;
+                let applied = self.state.acquire(&table, &command, now_ms, random);
+                if let Some(reply) = self.keep(applied)
+                    && matches!(reply.decision, AcquireDecision::Granted { .. })
+                {
+                    self.granted += 1;
+                    self.check_limits();
+                }
+            }
+            3 => {
+                let command = Submitted {
+                    v: 1,
+                    lease_id: lease(n),
+                    job_ref: job_ref(0, "a", now_ms),
+                };
+                let applied = self.state.submitted(&table, &command, now_ms);
+                self.keep(applied);
+            }
+            4 => {
+                let applied = self.state.renew(&table, &renew(n, epoch), now_ms);
+                self.keep(applied);
+            }
+            5 | 6 => {
+                let outcomes = [Outcome::Succeeded, Outcome::Unavailable, Outcome::Unknown, Outcome::Invalid];
+                let mut command = settle(n, epoch, outcomes[self.draw(4) as usize]);
+                // The breaker would end the run early.
+                command.breaker_failure = None;
+                command.next = [Next::Final, Next::Fallback, Next::Retry][self.draw(3) as usize];
+                let applied = self.state.settle(&table, &command, now_ms, random);
+                self.keep(applied);
+            }
+            7 => {
+                let reasons = [
+                    ReleaseReason::NotSent,
+                    ReleaseReason::Handoff,
+                    ReleaseReason::HandoffUnsent,
+                    ReleaseReason::HandedOver,
+                ];
+                let command = release(n, epoch, reasons[self.draw(4) as usize]);
+                let applied = self.state.release(&table, &command, now_ms, random);
+                self.keep(applied);
+            }
+            8 => {
+                let taker = format!("t{}", self.draw(3));
+                let applied = self.state.take(&table, &take(n), &taker, now_ms, random);
+                self.keep(applied);
+            }
+            _ => {
+                let applied = self.state.expire(&table, now_ms, 100, random);
+                self.keep(applied.map(|changes| ((), changes)));
+            }
+        }
+        self.check_mirror();
+    }
+
+    fn check_mirror(&mut self) {
+        let now_ms = self.state.advance(self.now_ms);
+        let mut rebuilt = self.table.rebuild();
+        rebuilt.advance(now_ms);
+        assert_eq!(self.state, rebuilt);
+    }
+
+    fn check_limits(&self) {
+        let rows = || self.table.rows.values();
+        let inside = |row: &&Attempt| {
+            row.counted && (row.at_ms > self.now_ms - 60_000 || row.state == AttemptState::Granted)
+        };
+        let calls: u32 = rows().filter(inside).map(|row| row.calls).sum();
+        assert!(calls <= RPM, "{calls} calls in a minute");
+        let placed = |row: &&Attempt| match row.state {
+            AttemptState::Granted | AttemptState::Held | AttemptState::Submitted => true,
+            AttemptState::Unknown => row.life_ms + 60_000 > self.now_ms,
+            AttemptState::Handover | AttemptState::Settled => false,
+        };
+        let images: u32 = rows().filter(placed).map(|row| row.images).sum();
+        assert!(images <= PLACES, "{images} images in flight");
+    }
+
+    /// Everybody is dead and every wake-up is lost: what is left after a day?
+    fn die(&mut self) {
+        for _ in 0..10_000 {
+            let Some(at_ms) = self.state.next_alarm_ms() else {
+                break;
+            };
+            // The outbox is not emptied here; only deadlines move on.
+            self.now_ms = self.now_ms.max(at_ms) + 1_000;
+            let applied = self.state.expire(&self.table.clone(), self.now_ms, 100, 0);
+            self.keep(applied.map(|changes| ((), changes)));
+            if self.now_ms > START_MS + 172_800_000 {
+                break;
+            }
+        }
+        self.now_ms += 86_400_000;
+        let applied = self.state.expire(&self.table.clone(), self.now_ms, 100, 0);
+        self.keep(applied.map(|changes| ((), changes)));
+        self.state.advance(self.now_ms);
+        for row in self.table.rows.values() {
+            assert!(
+                matches!(row.state, AttemptState::Settled | AttemptState::Unknown),
+                "{row:?}"
+            );
+        }
+        let (gauges, _) = {
+            let query = StateQuery::default();
+            let reply = self.state.query(&self.table, &query, self.now_ms, None).unwrap();
+            (reply, ())
+        };
+        match gauges {
+            StateReply::Gauges(gauges) => {
+                assert_eq!((gauges.inflight_images, gauges.requests_in_window), (0, 0));
+            }
+            other => panic!("{other:?}"),
+        }
+        self.check_money();
+    }
+
+    /// What the ledger sums up is what the row says.
+    fn check_money(&self) {
+        let mut by_state: BTreeMap<&str, u32> = BTreeMap::new();
+        for row in self.table.rows.values() {
+            *by_state.entry(row.state.as_str()).or_insert(0) += 1;
+            let sum: i64 = row.report.usage.iter().filter_map(|row| row.cost_usd_micros).sum();
+            if !row.report.usage.is_empty() {
+                assert_eq!(Some(sum), row.cost_usd_micros, "{row:?}");
+            }
+        }
+        assert!(!by_state.is_empty());
+    }
+}
+
+fn runs() -> u64 {
+    std::env::var("MIRROR_RUNS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(400)
+}
+
+#[test]
+fn memory_equals_the_tables_after_every_command() {
+    let mut granted = 0;
+    let mut wakes = 0;
+    for seed in 0..runs() {
+        let mut run = Run::new(seed);
+        for _ in 0..60 {
+            run.step();
+        }
+        granted += run.granted;
+        run.die();
+        wakes += run.wakes;
+    }
+    assert!(granted > runs() && wakes as u64 > runs(), "{granted} {wakes}");
+}
