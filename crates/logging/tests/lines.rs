@@ -24,8 +24,7 @@ mod tests {
             },
         );
         tracing::dispatcher::with_default(&dispatch, work);
-        let lines = lines.lock().unwrap().clone();
-        lines
+        lines.lock().unwrap().clone()
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod tests {
     use logging::{redact, redact_tokens, redact_value, register_secret};
     use proptest::prelude::*;
     use serde_json::{Value, json};
+    use std::fmt::Write;
 
     const KEY: &str = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
 
@@ -124,9 +125,9 @@ mod tests {
             if !all && (byte.is_ascii_alphanumeric() || b"-_.~".contains(byte)) {
                 out.push(char::from(*byte));
             } else if all && byte % 2 == 0 {
-                out.push_str(&format!("%{byte:02x}"));
+                let _infallible = write!(out, "%{byte:02x}");
             } else {
-                out.push_str(&format!("%{byte:02X}"));
+                let _infallible = write!(out, "%{byte:02X}");
             }
         }
         out

@@ -73,7 +73,7 @@ impl Plan {
         if let Some(Unfit::Invalid { field, rule }) = &self.invalid {
             return Error::invalid_field(field, rule.clone());
         }
-        let real: Vec<&Skipped> = self.skipped.iter().filter(|skipped| skipped.reason != "not_requested").collect();
+        let real: Vec<&Skipped> = self.skipped.iter().filter(|skipped| !matches!(skipped.reason.as_str(), "not_requested" | "deprecated")).collect();
         let all = |reason: &str| !real.is_empty() && real.iter().all(|skipped| skipped.reason == reason);
         if all("breaker_open") {
             let error = Error::new(Code::ProviderUnavailable, "No provider is available right now.");

@@ -151,7 +151,7 @@ fn prices_of_the_vendors_are_these() {
         let adapter = adapter(vendor);
         let model = adapter.profile().model(model).unwrap().clone();
         let options: ImageOptions = serde_json::from_value(options).unwrap();
-        let fitted = adapter.fit(&model, "", &options).or_else(|_| adapter.fit(&model, "x", &options)).unwrap();
+        let fitted = adapter.fit(&model, "x", &options).unwrap();
         adapter.estimate_cost(&model, &fitted.effective, "", now).unwrap().usd_micros
     };
     let table = [

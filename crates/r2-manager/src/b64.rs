@@ -13,8 +13,12 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use platform::{ByteStream, ObjectStore, ReplyError, ReplyReader};
 
-/// Strings of at most that many characters stay in the skeleton.
-const HOLD_BYTES: usize = 4_096;
+/// Strings of at most that many characters stay in the skeleton: longer ones may be signatures or prompts in one word.
+const HOLD_BYTES: usize = 64 * 1024;
+/// The member that holds an image in the answers of OpenAI's API; it is taken however small the image is.
+const IMAGE_MEMBER: &[u8] = b"b64_json";
+/// Shorter values of it are no image: null written as text, or what stands for an image elsewhere.
+const HOLD_NAMED_BYTES: usize = 24;
 /// Prefix of data URLs: `data:image/png;base64,`.
 const MAX_PREFIX_BYTES: usize = 64;
 /// The skeleton of an answer is at most that large.
@@ -63,6 +67,10 @@ pub struct Extractor {
     chars: Vec<u8>,
     padded: bool,
     skeleton: Vec<u8>,
+    /// Where the last string begins in the skeleton, behind its quote.
+    string_from: usize,
+    /// The value that comes next is an image by its name.
+    named: bool,
     blobs: u32,
 }
 
@@ -76,6 +84,8 @@ impl Default for Extractor {
             chars: Vec::new(),
             padded: false,
             skeleton: Vec::new(),
+            string_from: 0,
+            named: false,
             blobs: 0,
         }
     }
@@ -95,12 +105,18 @@ impl Extractor {
         for &byte in chunk {
             match self.state {
                 State::Outside => {
-                    if byte == b'"' {
-                        self.state = State::Maybe;
-                        self.held.clear();
-                        self.base64_from = 0;
-                    }
                     self.keep(byte)?;
+                    match byte {
+                        b'"' => {
+                            self.state = State::Maybe;
+                            self.held.clear();
+                            self.base64_from = 0;
+                            self.string_from = self.skeleton.len();
+                        }
+                        b':' => self.named = self.last_string() == IMAGE_MEMBER,
+                        b',' | b'{' | b'}' | b'[' | b']' => self.named = false,
+                        _ => {}
+                    }
                 }
                 State::Maybe => self.maybe(byte, out)?,
                 State::Plain => {
@@ -127,6 +143,16 @@ impl Extractor {
         }
         self.skeleton.push(byte);
         Ok(())
+    }
+
+    /// The string that has just ended, without its quotes.
+    fn last_string(&self) -> &[u8] {
+        let end = self
+            .skeleton
+            .iter()
+            .rposition(|byte| *byte == b'"')
+            .unwrap_or(0);
+        self.skeleton.get(self.string_from..end).unwrap_or_default()
     }
 
     fn give_back(&mut self) -> Result<(), ReplyError> {
@@ -168,12 +194,20 @@ impl Extractor {
                 } else if !is_base64(byte) && !self.in_prefix() {
                     self.state = State::Plain;
                     self.give_back()?;
-                } else if self.held.len() > HOLD_BYTES + self.base64_from {
+                } else if self.held.len() > self.base64_from + self.hold_bytes() {
                     self.begin_blob(out)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn hold_bytes(&self) -> usize {
+        if self.named {
+            HOLD_NAMED_BYTES
+        } else {
+            HOLD_BYTES
+        }
     }
 
     /// Whether the characters so far may be the start of a data URL.
@@ -428,10 +462,10 @@ mod tests {
     }
 
     fn answer() -> (String, String, Vec<Vec<u8>>) {
-        let (a, b) = (image(1, 3_400), image(9, 3_331));
+        let (a, b) = (image(1, 3_400), image(9, 100));
         let b64 = STANDARD.encode(&b).replace('/', "\\/");
         let text = format!(
-            r#"{{"created":1,"data":[{{"b64_json":"{}","revised_prompt":"a \"cat\" \\ {}"}},{{"url":"data:image/png;base64,{b64}"}}],"small":"QUJD","usage":{{}}}}"#,
+            r#"{{"created":1,"data":[{{"b64_json":"{}","revised_prompt":"a \"cat\" \\ {}"}},{{ "b64_json" : "data:image/png;base64,{b64}"}}],"small":"QUJD","usage":{{}}}}"#,
             STANDARD.encode(&a),
             "x y".repeat(150),
         );
@@ -447,7 +481,7 @@ mod tests {
         let found = extract(&[text.as_bytes()]).unwrap();
         assert_eq!(found, (skeleton.clone(), blobs));
         let value: serde_json::Value = serde_json::from_str(&skeleton).unwrap();
-        assert_eq!(value["data"][1]["url"], "blob:1");
+        assert_eq!(value["data"][1]["b64_json"], "blob:1");
     }
 
     #[test]
@@ -477,13 +511,10 @@ mod tests {
 
     #[test]
     fn broken_base64_is_malformed() {
-        let long = "A".repeat(HOLD_BYTES + 100);
-        for bad in [
-            format!("\"{long}!\""),
-            format!("\"{long}=A\""),
-            format!("\"{long}\\u0041\""),
-            format!("\"{long}A\""),
-        ] {
+        let long = "A".repeat(400);
+        for bad in
+            ["!", "=A", "\\u0041", "A"].map(|end| format!("{{\"b64_json\":\"{long}{end}\"}}"))
+        {
             assert!(
                 matches!(extract(&[bad.as_bytes()]), Err(ReplyError::Malformed(_))),
                 "{}",
@@ -493,8 +524,30 @@ mod tests {
     }
 
     #[test]
+    fn any_member_is_taken_when_it_is_long_and_only_the_image_when_it_is_short() {
+        let (short, long) = ("A".repeat(400), "A".repeat(HOLD_BYTES + 4));
+        for (text, blobs) in [
+            (format!("{{\"signature\":\"{short}\"}}"), 0),
+            (format!("{{\"signature\":\"{long}\"}}"), 1),
+            (format!("{{\"b64_json\":\"{short}\"}}"), 1),
+            (
+                format!("{{\"b64_json\":null,\"signature\":\"{short}\"}}"),
+                0,
+            ),
+            (format!("{{\"b64_json\":[],\"b\":[\"{short}\"]}}"), 0),
+            ("{\"b64_json\":\"\",\"c\":\"b64_json\"}".to_owned(), 0),
+        ] {
+            assert_eq!(
+                extract(&[text.as_bytes()]).unwrap().1.len(),
+                blobs,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn long_text_that_is_not_base64_stays() {
-        let prompt = format!("\"{}\"", "a cat, a dog; ".repeat(1_000));
+        let prompt = format!("\"{}\"", "a cat, a dog; ".repeat(6_000));
         let (skeleton, blobs) = extract(&[prompt.as_bytes()]).unwrap();
         assert_eq!(skeleton, prompt);
         assert!(blobs.is_empty());
@@ -502,15 +555,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_comes_back(length in 3_100_usize..200_000, cuts in prop::collection::vec(0.0_f64..1.0, 0..8)) {
+        fn what_is_encoded_comes_back(length in 20_usize..200_000, cuts in prop::collection::vec(0.0_f64..1.0, 0..8)) {
             let bytes = image(3, length);
-            let text = format!("{{\"b\":\"{}\"}}", STANDARD.encode(&bytes));
+            let text = format!("{{\"b64_json\":\"{}\"}}", STANDARD.encode(&bytes));
             let mut at: Vec<usize> = cuts.into_iter().map(|cut| (cut * text.len() as f64) as usize).collect();
             at.extend([0, text.len()]);
             at.sort_unstable();
             let chunks: Vec<&[u8]> = at.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
             let (skeleton, blobs) = extract(&chunks).unwrap();
-            prop_assert_eq!(skeleton, "{\"b\":\"blob:0\"}");
+            prop_assert_eq!(skeleton, "{\"b64_json\":\"blob:0\"}");
             prop_assert!(blobs == [bytes]);
         }
 

@@ -35,10 +35,13 @@ fn options(name: &'static str) -> StoreOptions {
 fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .as_ref()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 struct Setting {
@@ -254,7 +257,11 @@ async fn one_broken_image_does_not_lose_the_others() {
     let s = setting();
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     let (good, bad) = (png(9_000), vec![b'x'; 9_000]);
-    let answer = format!(r#"["{}","{}"]"#, encode(&bad), encode(&good));
+    let answer = format!(
+        r#"[{{"b64_json":"{}"}},{{"b64_json":"{}"}}]"#,
+        encode(&bad),
+        encode(&good)
+    );
     let mut reader = StreamingReader::new(vec![s.target()], |index| {
         options(if index == 0 { "first" } else { "second" })
     });

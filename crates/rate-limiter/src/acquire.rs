@@ -44,10 +44,14 @@ impl LimiterState {
         let now_ms = self.advance(now_ms);
         let mut changes = Changes::default();
         self.identify(command, &mut changes)?;
-        if let Some(known) = known(source, command)? {
-            let reply = self.reply(command, known, now_ms);
-            return Ok((reply, changes));
-        }
+        let returned = match known(source, command)? {
+            Known::Decided(decision) => {
+                let reply = self.reply(command, decision, now_ms);
+                return Ok((reply, changes));
+            }
+            Known::Returned(row) => Some(row),
+            Known::Not => None,
+        };
         self.adopt(&command.limits, source, &mut changes)?;
         if let Some(refused) = self.too_large(command) {
             let reply = self.reply(command, refused, now_ms);
@@ -63,6 +67,10 @@ impl LimiterState {
             ) {
                 Err(ms) => limited(LimitedReason::Breaker, exactly(ms)),
                 Ok((generation, probe)) => {
+                    if let Some(row) = returned {
+                        self.untrack(&row);
+                        changes.removed.push(row.lease_id);
+                    }
                     self.grant(source, command, now_ms, (generation, probe), &mut changes)?
                 }
             },
@@ -388,26 +396,36 @@ fn dedupe(changes: &mut Changes) {
     changes.meta = kept;
 }
 
-/// An attempt that is known already. The same lease, untouched since its grant, is a caller that did not get the
-/// answer: lease ids are minted per attempt, so nobody else can ask with it, and nothing was sent yet.
-fn known(
-    source: &impl AttemptSource,
-    command: &Acquire,
-) -> Result<Option<AcquireDecision>, PortError> {
+/// What the tables know of the asked attempt.
+enum Known {
+    /// Nothing.
+    Not,
+    /// A lease of it came back unsent.
+    Returned(Box<Attempt>),
+    /// It exists.
+    Decided(AcquireDecision),
+}
+
+/// Looks the attempt up. The same lease, untouched since its grant, is a caller that did not get the answer: lease ids
+/// are minted per attempt, so nobody else can ask with it, and nothing was sent yet.
+fn known(source: &impl AttemptSource, command: &Acquire) -> Result<Known, PortError> {
     let row = match source.by_lease(&command.lease_id)? {
         Some(row) => row,
         None => match source.by_attempt(&command.job_id, command.attempt_no)? {
+            Some(row) if row.returned() => return Ok(Known::Returned(Box::new(row))),
             Some(row) => row,
-            None => return Ok(None),
+            None => return Ok(Known::Not),
         },
     };
     let same = row.lease_id == command.lease_id && row.job_id == command.job_id;
-    if same && row.state == AttemptState::Held && row.owned && row.untouched() {
-        return Ok(Some(AcquireDecision::Granted {
+    let waiting = row.state == AttemptState::Held && row.owned && row.untouched();
+    Ok(Known::Decided(if same && waiting {
+        AcquireDecision::Granted {
             lease_id: row.lease_id,
             epoch: row.epoch,
             probe: row.probe,
-        }));
-    }
-    Ok(Some(AcquireDecision::Existing(Box::new(view(&row)))))
+        }
+    } else {
+        AcquireDecision::Existing(Box::new(view(&row)))
+    }))
 }

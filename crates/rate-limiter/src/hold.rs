@@ -147,7 +147,10 @@ impl LimiterState {
                 row.billed = Some(Billed::No);
                 row.cost_usd_micros = Some(0);
                 row.cost_basis = Some(CostBasis::None);
+                let version = row.version;
                 row.end(now_ms, JobState::Cancelled, "not_sent", &self.tuning);
+                // The job may go on elsewhere with this number; its end there must still count.
+                row.version = version + 1;
                 if row.flushed_version == 0 {
                     row.flushed_version = row.version;
                     row.flush_due_ms = None;

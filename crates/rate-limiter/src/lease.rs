@@ -181,7 +181,12 @@ impl Attempt {
 
     /// Whether nothing has happened since the grant: its caller may not even have read the answer.
     pub fn untouched(&self) -> bool {
-        self.version == Self::first_version(self.attempt_no) && self.life_ms == self.created_ms
+        self.timeline.len() == 1 && self.life_ms == self.created_ms
+    }
+
+    /// Whether it ended by `release(not_sent)`: it never was an attempt, so another lease may be one.
+    pub fn returned(&self) -> bool {
+        self.state == AttemptState::Settled && !self.counted && self.report.usage.is_empty()
     }
 
     /// Whether the ledger lacks something of it.
@@ -209,7 +214,7 @@ impl Attempt {
                 provider: None,
             });
         }
-        if self.settled_ms.is_some() || self.version % 1_000 < STEPS {
+        if self.version % 1_000 < STEPS {
             self.version += 1;
         }
         let due_ms = if self.urgent() {
@@ -288,6 +293,8 @@ impl Attempt {
         self.deadline_ms = None;
         self.settled_ms = Some(now_ms);
         self.mark(now_ms, event, tuning);
+        // Above all that another object may say of this attempt, if an earlier lease of it came back unsent there.
+        self.version = i64::from(self.attempt_no) * 1_000 + STEPS + 1;
     }
 }
 

@@ -220,20 +220,20 @@ where
         decide: impl FnOnce(&mut LimiterState, i64) -> Applied<T>,
     ) -> Result<(T, Vec<JobMessage>), CommandError> {
         let now_ms = self.clock.now_ms();
-        let mut slot = self.state.borrow_mut();
-        let state = match slot.as_mut() {
+        // Taken out while it decides: a panic in between leaves no half-changed memory, the tables are read again.
+        let mut state = match self.state.take() {
             Some(state) => state,
-            None => slot.insert(self.load(now_ms)?),
+            None => self.load(now_ms)?,
         };
-        let written = decide(state, now_ms).and_then(|(reply, changes)| {
+        let written = decide(&mut state, now_ms).and_then(|(reply, changes)| {
             if !changes.is_empty() {
                 self.storage
                     .transaction(|| schema::write(&self.storage, &changes))?;
             }
             Ok((reply, changes.wakes))
         });
-        if let Err(CommandError::Port(_)) = &written {
-            *slot = None;
+        if !matches!(&written, Err(CommandError::Port(_))) {
+            self.state.replace(Some(state));
         }
         written
     }

@@ -154,6 +154,12 @@ pub(crate) fn prune(
 
 /// Writes what a command changed; run inside a transaction.
 pub(crate) fn write(storage: &impl ActorStorage, changes: &Changes) -> Result<(), PortError> {
+    for lease_id in &changes.removed {
+        storage.exec(
+            "DELETE FROM attempts WHERE lease_id = ?1",
+            &[SqlValue::from(lease_id.as_str())],
+        )?;
+    }
     for row in &changes.rows {
         storage.exec(&UPSERT, &params(row))?;
     }

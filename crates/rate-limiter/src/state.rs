@@ -85,6 +85,8 @@ impl Meta {
 /// What one command changes; the object writes all of it in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
+    /// Rows that make room for another lease of their attempt; removed first.
+    pub removed: Vec<LeaseId>,
     /// Rows as they are now.
     pub rows: Vec<Attempt>,
     /// Rows of `meta`, with their JSON text.
@@ -96,7 +98,7 @@ pub struct Changes {
 impl Changes {
     /// Whether nothing has to be written.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.meta.is_empty()
+        self.removed.is_empty() && self.rows.is_empty() && self.meta.is_empty()
     }
 }
 
@@ -374,13 +376,6 @@ impl LimiterState {
             probe: row.probe,
             config_version: row.config_version,
         }
-    }
-
-    /// Whether a lease is one of the memory's deadlines; for tests of the mirror.
-    #[cfg(test)]
-    pub(crate) fn waits_for(&self, lease_id: &LeaseId) -> bool {
-        let key = crate::lease_key(lease_id);
-        self.deadlines.iter().any(|(_, known)| *known == key)
     }
 }
 

@@ -4,24 +4,26 @@
 
 use crate::bindings::{self, Limiter};
 use platform::{ActorReply, PortError};
+use std::panic::AssertUnwindSafe;
 use tracing::Instrument;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 /// One object: a provider of an instance. Exports `fetch` and `alarm`.
 #[durable_object(alarm)]
 pub struct RateLimiter {
-    limiter: std::result::Result<Limiter, PortError>,
+    /// A panic leaves nothing half-done behind: the object takes its memory out while it decides, and tables roll back.
+    limiter: AssertUnwindSafe<std::result::Result<Limiter, PortError>>,
     #[cfg(feature = "test-routes")]
-    probe: crate::probe::ProbeObject,
+    probe: AssertUnwindSafe<crate::probe::ProbeObject>,
 }
 
 impl DurableObject for RateLimiter {
     fn new(state: State, env: Env) -> Self {
         bindings::start_logging(&env);
         Self {
-            limiter: bindings::limiter(&state, &env),
+            limiter: AssertUnwindSafe(bindings::limiter(&state, &env)),
             #[cfg(feature = "test-routes")]
-            probe: crate::probe::ProbeObject::new(&state),
+            probe: AssertUnwindSafe(crate::probe::ProbeObject::new(&state)),
         }
     }
 
@@ -35,14 +37,14 @@ impl DurableObject for RateLimiter {
             return answer(reply);
         }
         let span = tracing::info_span!("command", request_id, command);
-        match &self.limiter {
+        match &*self.limiter {
             Ok(limiter) => answer(limiter.handle(&command, &body).instrument(span).await),
             Err(error) => Response::error(error.to_string(), 500),
         }
     }
 
     async fn alarm(&self) -> Result<Response> {
-        match &self.limiter {
+        match &*self.limiter {
             Ok(limiter) => limiter.alarm().await,
             Err(error) => tracing::error!(%error, "the object cannot start"),
         }

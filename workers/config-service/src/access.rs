@@ -97,7 +97,7 @@ impl Change for GrantAccess {
 ///
 /// 1. User and instance exist in one organization (404), role admin (403), scope `config:write` (403). 2. At most 500
 /// users an instance (409). 204. The configuration of the instance is not published: nobody authorizes by it.
-pub async fn grant<P: Ports, G: AbuseGuard>(
+pub(crate) async fn grant<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,

@@ -78,7 +78,7 @@ fn target(auth: &AuthContext, key: Option<&KeyView>) -> Result<Target> {
 /// One key, without anything of its secret but the last four characters.
 ///
 /// 1. Own key, or an administrator over it (404, 403). 200, or 304 for a known version.
-pub async fn get<P: Ports, G: AbuseGuard>(
+pub(crate) async fn get<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,
@@ -109,7 +109,7 @@ pub async fn get<P: Ports, G: AbuseGuard>(
 /// Filters of the list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListQuery {
+pub(crate) struct ListQuery {
     user_id: Option<String>,
     project_id: Option<String>,
     status: Option<String>,
@@ -151,7 +151,7 @@ fn filter_of(query: ListQuery, now: Timestamp) -> Result<(Page, ListFilter)> {
 /// The keys that the caller may see, newest first.
 ///
 /// 1. Any user; a project key sees itself. 2. Filters and cursor (400). 200: never 404.
-pub async fn list<P: Ports, G: AbuseGuard>(
+pub(crate) async fn list<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,
@@ -185,7 +185,7 @@ pub async fn list<P: Ports, G: AbuseGuard>(
 /// Why a key ends.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RevokeQuery {
+pub(crate) struct RevokeQuery {
     reason: Option<String>,
 }
 
@@ -255,7 +255,7 @@ impl Change for RevokeApiKey {
 ///
 /// 1. Own key, or an administrator over it (404, 403), scope `keys:write` (403). 2. `reason` (400). 200 with the time by
 /// which no worker accepts it any more.
-pub async fn revoke<P: Ports, G: AbuseGuard>(
+pub(crate) async fn revoke<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,

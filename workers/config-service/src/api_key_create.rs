@@ -329,7 +329,7 @@ impl Change for CreateApiKey {
 /// 1. Own user, or an administrator over user or project (404, 403), scope `keys:write` (403). 2. Scopes and instances
 /// within the caller's own (403, 404). 3. `name`, `expires_at` (400). 4. The owner is active, at most 20 live keys (409).
 /// 201 with `Location`; repeated with the same `Idempotency-Key` for 10 minutes.
-pub async fn create<P: Ports, G: AbuseGuard>(
+pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,

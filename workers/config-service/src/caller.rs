@@ -15,7 +15,7 @@ use store::control::resolve::{KeyRow, key};
 
 /// A verified caller, and the results of the handler's own statements.
 #[derive(Clone, Debug)]
-pub struct Read {
+pub(crate) struct Read {
     /// Who calls.
     pub auth: AuthContext,
     /// One result for each of the handler's statements.

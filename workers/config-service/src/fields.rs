@@ -6,23 +6,23 @@ use api_types::{AuthContext, InstanceId, OrgId, Role};
 use errors::{Code, Error, Result};
 
 /// A missing and a foreign thing get the same bytes, which are also those of `auth::permission`.
-pub fn missing() -> Error {
+pub(crate) fn missing() -> Error {
     Error::not_found("thing with this id")
 }
 
 /// Whether something of that organization is foreign to the caller. What belongs to no organization is the platform's.
-pub fn is_foreign(auth: &AuthContext, org_id: Option<&OrgId>) -> bool {
+pub(crate) fn is_foreign(auth: &AuthContext, org_id: Option<&OrgId>) -> bool {
     auth.role != Role::Superadmin && (org_id.is_none() || org_id != auth.org_id.as_ref())
 }
 
 /// # Errors
 /// 403 `role_required`.
-pub fn role_required(role: &str) -> Error {
+pub(crate) fn role_required(role: &str) -> Error {
     Error::new(Code::RoleRequired, format!("This needs the role {role}.")).with_detail("role", role)
 }
 
 /// 403 for a key that may not use the instance.
-pub fn no_access() -> Error {
+pub(crate) fn no_access() -> Error {
     Error::new(
         Code::Forbidden,
         "This key has no access to this instance.",
@@ -30,7 +30,7 @@ pub fn no_access() -> Error {
 }
 
 /// 409 `quota_reached`.
-pub fn quota_reached(quota: store::control::guard::Quota, current: i64) -> Error {
+pub(crate) fn quota_reached(quota: store::control::guard::Quota, current: i64) -> Error {
     Error::new(
         Code::QuotaReached,
         format!("There may be at most {} {}.", quota.limit(), quota.what()),
@@ -43,7 +43,7 @@ pub fn quota_reached(quota: store::control::guard::Quota, current: i64) -> Error
 ///
 /// # Errors
 /// 400 `invalid_field`.
-pub fn name(field: &str, text: &str) -> Result<String> {
+pub(crate) fn name(field: &str, text: &str) -> Result<String> {
     let text = text.trim();
     let good = (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if good {
@@ -60,7 +60,7 @@ pub fn name(field: &str, text: &str) -> Result<String> {
 ///
 /// # Errors
 /// 400 `invalid_field`.
-pub fn email(field: &str, text: &str) -> Result<String> {
+pub(crate) fn email(field: &str, text: &str) -> Result<String> {
     let text = text.trim();
     let sides: Vec<&str> = text.split('@').collect();
     let good = text.len() <= 254
@@ -80,7 +80,7 @@ pub fn email(field: &str, text: &str) -> Result<String> {
 ///
 /// # Errors
 /// 400 `invalid_field` when nothing is left of the name, or what is left is reserved.
-pub fn slug(name: &str) -> Result<InstanceId> {
+pub(crate) fn slug(name: &str) -> Result<InstanceId> {
     let mut slug = String::new();
     for c in name.chars() {
         if c.is_ascii_alphanumeric() {

@@ -43,7 +43,7 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
 }
 
 /// 200 when secrets and database are there; else 503, missing secrets by name.
-pub async fn health<P: Ports, G: AbuseGuard>(State(deps): State<Deps<P, G>>) -> Response {
+pub(crate) async fn health<P: Ports, G: AbuseGuard>(State(deps): State<Deps<P, G>>) -> Response {
     let rows = deps.old_rows().await;
     let settings = &deps.settings;
     let missing = settings.missing();

@@ -24,7 +24,7 @@ use store::control::access;
 
 /// What stands beside the configuration in the flat answer.
 #[derive(Clone, Debug)]
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// Status.
     pub status: InstanceStatus,
     /// Why it is paused.
@@ -45,7 +45,7 @@ pub struct Shown<'a> {
 ///
 /// # Errors
 /// None in practice: a configuration is a JSON object.
-pub fn flat(config: &InstanceConfig, shown: &Shown<'_>, role: Role) -> Result<Value> {
+pub(crate) fn flat(config: &InstanceConfig, shown: &Shown<'_>, role: Role) -> Result<Value> {
     let mut value =
         serde_json::to_value(config).map_err(|error| Error::internal(error.to_string()))?;
     let members = value
@@ -79,7 +79,7 @@ pub fn flat(config: &InstanceConfig, shown: &Shown<'_>, role: Role) -> Result<Va
 ///
 /// # Errors
 /// 404, 403.
-pub fn permitted(
+pub(crate) fn permitted(
     operation: &'static auth::permission::Operation,
     auth: &AuthContext,
     row: Option<InstanceRow>,
@@ -102,7 +102,7 @@ pub fn permitted(
 ///
 /// 1. It exists in the caller's organization (404), the caller may use it (403), scope `config:read` (403). 200, or 304
 /// for a known version.
-pub async fn get<P: Ports, G: AbuseGuard>(
+pub(crate) async fn get<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,
@@ -148,7 +148,7 @@ pub async fn get<P: Ports, G: AbuseGuard>(
 /// Filters of the list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListQuery {
+pub(crate) struct ListQuery {
     org_id: Option<String>,
     status: Option<InstanceStatus>,
     q: Option<String>,
@@ -159,7 +159,7 @@ pub struct ListQuery {
 /// The caller's instances, by id.
 ///
 /// 1. Scope `config:read` (403). 2. Filters and cursor (400). 200 with what the caller may see: never 404.
-pub async fn list<P: Ports, G: AbuseGuard>(
+pub(crate) async fn list<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,

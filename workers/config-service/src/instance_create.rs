@@ -298,7 +298,7 @@ impl<P: Ports, G: AbuseGuard> Change for CreateInstance<'_, P, G> {
                 ));
             }
         };
-        let org_id = self.org_of(decision).ok_or_else(|| {
+        let org_id = wanted.org_id.or_else(|| self.org_of(decision)).ok_or_else(|| {
             Error::invalid_field("org_id", "must name the organization of the instance")
         })?;
         let context = ValidateContext {
@@ -391,7 +391,7 @@ impl<P: Ports, G: AbuseGuard> Change for CreateInstance<'_, P, G> {
 /// configuration with all problems at once (400, 413). 3. At most 100 an organization, the id is free or a tombstone of
 /// the same organization (409). 4. Row, sealed keys, effective configuration, audit entry in one batch; publication.
 /// 201 with `Location` and the flat answer.
-pub async fn create<P: Ports, G: AbuseGuard>(
+pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,

@@ -29,12 +29,12 @@ fn only_own(props: &Props, instance_id: &InstanceId) -> Result<()> {
 
 /// The version that the asking worker holds.
 #[derive(Debug, Deserialize)]
-pub struct Have {
+pub(crate) struct Have {
     have: Option<i64>,
 }
 
 /// `GET /internal/v1/config/{instance_id}?have=`: 200, 304 when `have` is current, 404.
-pub async fn config<P: Ports, G: AbuseGuard>(
+pub(crate) async fn config<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     props: Props,
     Path(instance_id): Path<InstanceId>,
@@ -59,12 +59,12 @@ pub async fn config<P: Ports, G: AbuseGuard>(
 
 /// Which key; without it the current one.
 #[derive(Debug, Deserialize)]
-pub struct CredentialQuery {
+pub(crate) struct CredentialQuery {
     credential_id: Option<CredentialId>,
 }
 
 /// `GET /internal/v1/credentials/{instance_id}/{provider}?credential_id=`: the envelope and what it is bound to.
-pub async fn credential<P: Ports, G: AbuseGuard>(
+pub(crate) async fn credential<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     props: Props,
     Path((instance_id, provider)): Path<(InstanceId, ProviderName)>,
@@ -101,12 +101,12 @@ struct Reported {
 
 /// What providers said about keys.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     items: Vec<Reported>,
 }
 
 /// `POST /internal/v1/credentials/report`: 204; 400 for more than 100 items. Repeatable, an older report changes nothing.
-pub async fn report<P: Ports, G: AbuseGuard>(
+pub(crate) async fn report<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     props: Props,
     Json(report): Json<Report>,

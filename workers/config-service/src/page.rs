@@ -11,7 +11,7 @@ const MAX_LIMIT: i64 = 200;
 
 /// One page that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// Lines on it.
     pub limit: i64,
     /// Position of the last line before it.

@@ -50,7 +50,7 @@ fn item(provider: &ProviderName, state: CredentialState, row: Option<&Credential
 /// The keys of an instance, one line for each provider; values are never shown.
 ///
 /// 1. It exists in the caller's organization (404), role admin (403), scope `config:read` (403).
-pub async fn list<P: Ports, G: AbuseGuard>(
+pub(crate) async fn list<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,
@@ -235,7 +235,7 @@ fn item_of(settings: &api_types::ProviderSettings, row: &CredentialRow) -> Value
 /// 1. The instance exists in the caller's organization (404), role admin (403), scope `secrets:write` (403). 2. The key
 /// and its provider (400). 3. `If-Match` where one exists (428, 412). 4. Sealed row, effective configuration, audit entry
 /// in one batch; publication. 201 for the first key, else 200, as a line of the list.
-pub async fn set<P: Ports, G: AbuseGuard>(
+pub(crate) async fn set<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,

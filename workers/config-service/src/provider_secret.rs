@@ -17,7 +17,7 @@ const MIN_SHOWN: usize = 20;
 ///
 /// # Errors
 /// 400 `invalid_field`, without any part of the value.
-pub fn check(field: &str, plain: &ProviderSecretPlain) -> Result<()> {
+pub(crate) fn check(field: &str, plain: &ProviderSecretPlain) -> Result<()> {
     let refuse = |rule: &str| Err(Error::invalid_field(field, rule));
     let key = plain.api_key.expose();
     if key.trim().is_empty() {
@@ -45,7 +45,7 @@ pub fn check(field: &str, plain: &ProviderSecretPlain) -> Result<()> {
 }
 
 /// The last four characters; empty for keys that are so short that these would say too much.
-pub fn last4(plain: &ProviderSecretPlain) -> String {
+pub(crate) fn last4(plain: &ProviderSecretPlain) -> String {
     let key = plain.api_key.expose();
     let count = key.chars().count();
     if count < MIN_SHOWN {
@@ -55,13 +55,13 @@ pub fn last4(plain: &ProviderSecretPlain) -> String {
 }
 
 /// How a key is shown.
-pub fn mask(last4: &str) -> String {
+pub(crate) fn mask(last4: &str) -> String {
     format!("****{last4}")
 }
 
 /// Where a key goes.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// Organization.
     pub org_id: OrgId,
     /// Instance.
@@ -78,7 +78,7 @@ pub struct Place {
 ///
 /// # Errors
 /// 500 when the current key-encryption key is missing.
-pub fn seal(
+pub(crate) fn seal(
     keks: &Keks,
     random: &impl Random,
     place: Place,

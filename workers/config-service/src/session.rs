@@ -17,7 +17,7 @@ use store::control::organizations::{self, OrganizationRow};
 const MAX_INSTANCES: i64 = 100;
 
 /// Who calls, with role, permissions and instances. For any key.
-pub async fn who_am_i<P: Ports, G: AbuseGuard>(
+pub(crate) async fn who_am_i<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
     presented: Presented,

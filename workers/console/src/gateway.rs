@@ -144,16 +144,14 @@ fn decoded(segment: &str) -> String {
             .strip_prefix('%')
             .and_then(|after| after.get(..2))
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match code {
-            Some(byte) => {
-                out.push(char::from(byte));
-                rest = rest.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(first);
-                rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            }
-        }
+        let taken = if let Some(byte) = code {
+            out.push(char::from(byte));
+            3
+        } else {
+            out.push(first);
+            first.len_utf8()
+        };
+        rest = rest.get(taken..).unwrap_or_default();
     }
     out
 }
@@ -169,14 +167,14 @@ fn unclean(path: &str) -> bool {
         || first_two.iter().any(|it| it.contains(['/', '\\']))
 }
 
-fn unknown_worker(gateway: &Gateway) -> Error {
+fn unknown_worker(gateway: Gateway) -> Error {
     let probe = gateway.probe.then_some(PROBE.worker);
     let known: Vec<&str> = WORKERS.iter().map(|it| it.worker).chain(probe).collect();
     Error::not_found("worker").with_detail("workers", known)
 }
 
 /// Steps: 1. host, 403. 2. own path. 3. clean path, 400. 4. known worker, 404. 5. open path, 404. 6. size, 413.
-pub fn decide(head: &Head, gateway: &Gateway) -> Decision {
+pub fn decide(head: &Head, gateway: Gateway) -> Decision {
     if gateway.local && !is_loopback(&head.host) {
         return Decision::Reject(Error::new(
             Code::OriginRefused,
@@ -192,7 +190,7 @@ pub fn decide(head: &Head, gateway: &Gateway) -> Decision {
     }
 }
 
-fn target(rest: &str, head: &Head, gateway: &Gateway) -> Result<Forward, Error> {
+fn target(rest: &str, head: &Head, gateway: Gateway) -> Result<Forward, Error> {
     if unclean(&format!("/{rest}")) {
         return Err(Error::new(
             Code::InvalidRequest,
@@ -215,7 +213,7 @@ fn target(rest: &str, head: &Head, gateway: &Gateway) -> Result<Forward, Error> 
         .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<u64>().ok());
+        .map(|value| value.parse::<u64>().unwrap_or(u64::MAX));
     if length.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
         return Err(Error::new(Code::PayloadTooLarge, "The body is too large.")
             .with_detail("max_bytes", MAX_BODY_BYTES));

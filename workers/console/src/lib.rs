@@ -12,6 +12,7 @@ mod state;
 
 pub use state::{Console, Deps, Upstream};
 
+use errors::{Code, Error};
 use gateway::{Decision, Head};
 use worker::{Context, Env, Result, event, web_sys};
 
@@ -22,8 +23,16 @@ async fn fetch(raw: web_sys::Request, env: Env, context: Context) -> Result<web_
     let console = Console::new(deps.clone());
     let head = Head::new(&raw.method(), &raw.url(), forward::headers(&raw));
     let secure = head.secure;
-    let response = match gateway::decide(&head, &deps.gateway) {
-        Decision::Own => console.own(platform_workers::request(raw)?).await,
+    let response = match gateway::decide(&head, deps.gateway) {
+        // The runtime takes URLs that the `http` crate does not.
+        Decision::Own => match platform_workers::request(raw) {
+            Ok(request) => console.own(request).await,
+            Err(error) => {
+                let refused = Error::new(Code::InvalidRequest, "The URL is malformed.")
+                    .with_internal(error.to_string());
+                console.refuse(head.into_request(), refused).await
+            }
+        },
         Decision::Reject(error) => console.refuse(head.into_request(), error).await,
         Decision::Forward(target) => {
             let sent = forward::Sent::new(&head, &deps);

@@ -13,7 +13,7 @@ use api_types::{
     ProviderSettings, QualityCheck, StoredImage, Timestamp, Warning,
 };
 use errors::Error;
-use futures_util::{StreamExt, future::join, stream};
+use futures_util::{FutureExt, StreamExt, future::join, stream};
 use jobs::Deadline;
 use platform::{Clock, Ports};
 use provider_adapters::{
@@ -151,14 +151,10 @@ impl<P: Ports> Attempt<'_, P> {
 
     fn open(&self) -> Result<Way, Error> {
         let name = &self.candidate.provider;
-        let fallback;
-        let settings = match self.config.edited.providers.get(name) {
-            Some(settings) => settings,
-            None => {
-                fallback = ProviderSettings::default();
-                &fallback
-            }
-        };
+        // Without settings the name is the adapter.
+        let unset = ProviderSettings::default();
+        let configured = self.config.edited.providers.get(name);
+        let settings = configured.unwrap_or(&unset);
         let adapter = registry::image(name, settings)?;
         let secret = credentials::open(self.deps, self.config, name, settings, &adapter)?;
         Ok(Way { adapter, secret })
@@ -297,7 +293,6 @@ impl<P: Ports> Attempt<'_, P> {
                         blobs: Vec::new(),
                     });
                 }
-                Ok(JobStatus::Failed(error)) => return Err(error.into()),
                 Ok(JobStatus::Expired) => {
                     return Err(ProviderError::new(Kind::ExpiredResult, Accepted::Yes).into());
                 }
@@ -305,7 +300,7 @@ impl<P: Ports> Attempt<'_, P> {
                 Err(error) if error.advice == Advice::Reconcile => {
                     at_least_ms = error.retry_after_ms.unwrap_or(0);
                 }
-                Err(error) => return Err(error.into()),
+                Ok(JobStatus::Failed(error)) | Err(error) => return Err(error.into()),
             }
             let Some(delay_ms) = delays.next() else {
                 return Err(ProviderError::new(Kind::Timeout, Accepted::Yes)
@@ -350,15 +345,14 @@ impl<P: Ports> Attempt<'_, P> {
             .collect();
         let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
         let shelf = self.shelf(result.cost.usd_micros, count);
-        let work = stream::iter(ready.into_iter().map(|image| {
-            let (shelf, blobs, job_ref) = (&shelf, &blobs, &job_ref);
-            async move {
-                let stored = self.store_one(way, shelf, image, blobs, job_ref).await;
-                (image, stored)
-            }
-        }))
-        .buffered(PARALLEL_IMAGES)
-        .collect::<Vec<_>>();
+        let mut storing = Vec::with_capacity(ready.len());
+        for image in ready {
+            storing.push(self.store_one(way, &shelf, image, &blobs, &job_ref).boxed());
+        }
+        let work = stream::iter(storing)
+            .buffered(PARALLEL_IMAGES)
+            .collect::<Vec<_>>()
+            .boxed();
         let outcomes = self.lease.during(JobStage::Storing, work).await;
 
         let check = self
@@ -405,7 +399,9 @@ impl<P: Ports> Attempt<'_, P> {
                 ImageState::Ready => {}
                 ImageState::Withheld => {
                     produced.withheld += 1;
-                    produced.warnings.push(image_warning("image_withheld", image));
+                    produced
+                        .warnings
+                        .push(image_warning("image_withheld", image));
                 }
                 ImageState::Failed => {
                     produced.warnings.push(image_warning("image_failed", image));
@@ -413,14 +409,24 @@ impl<P: Ports> Attempt<'_, P> {
             }
         }
         if produced.images.is_empty() {
-            let error =
-                fault.unwrap_or_else(|| ProviderError::new(Kind::NoOutput, Accepted::Yes));
+            let error = fault.unwrap_or_else(|| ProviderError::new(Kind::NoOutput, Accepted::Yes));
             return Err(error.into());
         }
         Ok(produced)
     }
 
-    async fn store_one(
+    async fn store_one<'a>(
+        &self,
+        way: &Way,
+        shelf: &Shelf<'_>,
+        image: &'a ImageResult,
+        blobs: &[Result<Stored, StoreError>],
+        job_ref: &JobRef,
+    ) -> (&'a ImageResult, Result<Stored, StoreTrouble>) {
+        (image, self.place(way, shelf, image, blobs, job_ref).await)
+    }
+
+    async fn place(
         &self,
         way: &Way,
         shelf: &Shelf<'_>,
@@ -429,7 +435,8 @@ impl<P: Ports> Attempt<'_, P> {
         job_ref: &JobRef,
     ) -> Result<Stored, StoreTrouble> {
         if let Some(blob) = image.blob {
-            let missing = || StoreTrouble::Provider(ProviderError::new(Kind::NoOutput, Accepted::Yes));
+            let missing =
+                || StoreTrouble::Provider(ProviderError::new(Kind::NoOutput, Accepted::Yes));
             return match blobs.get(blob as usize).ok_or_else(missing)? {
                 Ok(stored) => Ok(stored.clone()),
                 Err(error) => Err(provider_fault(error).map_or_else(
@@ -444,14 +451,9 @@ impl<P: Ports> Attempt<'_, P> {
                 Accepted::Yes,
             )));
         };
-        let fetch = |image: ImageResult| {
-            let image_id = image_id.clone();
-            async move {
-            let deadline = self.run_deadline();
-            fetch_and_store(self.deps, shelf, &way.adapter, &image_id, &image, deadline).await
-            }
-        };
-        match fetch(image.clone()).await {
+        let deadline = self.run_deadline();
+        let fetched = fetch_and_store(self.deps, shelf, &way.adapter, &image_id, image, deadline);
+        match fetched.await {
             // Links to files end before the result does: one fresh result gives new ones.
             Err(StoreTrouble::Provider(error)) if error.kind == Kind::ExpiredResult => {
                 let fresh = self
@@ -461,7 +463,11 @@ impl<P: Ports> Attempt<'_, P> {
                     .await
                     .map_err(StoreTrouble::Provider)?;
                 match fresh.images.into_iter().find(|it| it.index == image.index) {
-                    Some(image) => fetch(image).await,
+                    Some(image) => {
+                        let deadline = self.run_deadline();
+                        fetch_and_store(self.deps, shelf, &way.adapter, &image_id, &image, deadline)
+                            .await
+                    }
                     None => Err(StoreTrouble::Provider(error)),
                 }
             }

@@ -38,7 +38,12 @@ pub enum Verdict {
 ///
 /// 1. Read it; an unreadable one is kept in `queue_rejects`. 2. `take`; busy or unknown: done. 3. Look the instance up anew.
 /// 4. Run, resume, reconcile or fall back, as `take` allows.
-pub async fn handle<P: Ports>(deps: &Deps<P>, queue: &str, id: &str, body: Option<&str>) -> Verdict {
+pub async fn handle<P: Ports>(
+    deps: &Deps<P>,
+    queue: &str,
+    id: &str,
+    body: Option<&str>,
+) -> Verdict {
     let text = body.unwrap_or_default();
     let message = match serde_json::from_str::<JobMessage>(text) {
         Ok(message) if message.v == 1 && message.hop <= MAX_HOP => message,
@@ -93,11 +98,7 @@ async fn dead<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallCont
     Verdict::Ack
 }
 
-async fn work<P: Ports>(
-    deps: &Deps<P>,
-    message: &JobMessage,
-    context: &CallContext,
-) -> Result<()> {
+async fn work<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallContext) -> Result<()> {
     let take = Take {
         v: LIMITER_VERSION,
         lease_id: message.lease_id.clone(),
@@ -221,8 +222,8 @@ impl<P: Ports> Taken<'_, P> {
             message: "The provider failed.".to_owned(),
             details: serde_json::Value::Null,
         });
-        let error = Error::new(stored.code, stored.message.clone())
-            .with_details(stored.details.clone());
+        let error =
+            Error::new(stored.code, stored.message.clone()).with_details(stored.details.clone());
         let settle = Settle {
             v: LIMITER_VERSION,
             lease_id: lease.lease_id.clone(),

@@ -45,6 +45,32 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// From variables. Shorter times are for tests: elsewhere they are ignored with an ERROR line.
+    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
+        let shortened = matches!(var("ENVIRONMENT").as_deref(), Some("local" | "test"));
+        let mut settings = Self {
+            git_sha: var("GIT_SHA").unwrap_or_else(|| "unknown".to_owned()),
+            ..Self::default()
+        };
+        for (name, slot) in [
+            ("HOLDER_MS", &mut settings.holder_ms),
+            ("RENEW_MS", &mut settings.renew_ms),
+            ("RUN_MS", &mut settings.run_ms),
+            ("CONSUMER_MS", &mut settings.consumer_ms),
+        ] {
+            let Some(text) = var(name) else {
+                continue;
+            };
+            match text.parse().ok().filter(|ms| *ms > 0) {
+                Some(ms) if shortened => *slot = ms,
+                _ => tracing::error!(variable = name, "test knob ignored"),
+            }
+        }
+        settings
+    }
+}
+
 /// The buckets by the name that configurations use.
 #[derive(Clone, Debug)]
 pub struct Buckets<S> {
@@ -68,6 +94,11 @@ impl<S: Clone> Buckets<S> {
     /// The name of the bucket for what has no other.
     pub fn default_name(&self) -> &str {
         &self.default
+    }
+
+    /// All names.
+    pub fn names(&self) -> Vec<&str> {
+        self.all.keys().map(String::as_str).collect()
     }
 
     /// A bucket by its name.
@@ -174,11 +205,7 @@ impl<P: Ports> Deps<P> {
     /// Puts them together.
     pub fn new(parts: Parts<P>) -> Self {
         Self(Arc::new(Inner {
-            limiter: LimiterClient::new(
-                parts.limiter,
-                parts.clock.clone(),
-                parts.random.clone(),
-            ),
+            limiter: LimiterClient::new(parts.limiter, parts.clock.clone(), parts.random.clone()),
             driver: Driver::new(parts.http, parts.clock.clone(), parts.random.clone()),
             clock: parts.clock,
             random: parts.random,

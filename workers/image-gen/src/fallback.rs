@@ -70,7 +70,6 @@ pub fn follow(error: &ProviderError, now: Situation) -> Follow {
     match error.kind {
         Kind::Invalid | Kind::ExpiredResult => Follow::End,
         Kind::RejectedBySafety if !now.fallback_on_safety => Follow::End,
-        Kind::RejectedBySafety | Kind::Auth | Kind::Quota => next,
         Kind::RateLimited => {
             let after_ms = error.retry_after_ms.unwrap_or(u64::MAX);
             let in_time = after_ms <= MAX_SAME_WAIT_MS && after_ms < now.left_ms;
@@ -80,7 +79,11 @@ pub fn follow(error: &ProviderError, now: Situation) -> Follow {
             }
         }
         Kind::NoOutput | Kind::ContractMismatch if !now.repeated => Follow::Same { after_ms: 0 },
-        Kind::NoOutput | Kind::ContractMismatch => next,
+        Kind::RejectedBySafety
+        | Kind::Auth
+        | Kind::Quota
+        | Kind::NoOutput
+        | Kind::ContractMismatch => next,
         Kind::Timeout | Kind::Unavailable => match next {
             Follow::End if !now.repeated && now.left_ms > MAX_JITTER_MS => Follow::Same {
                 after_ms: now.random % (MAX_JITTER_MS + 1),
@@ -146,10 +149,7 @@ mod tests {
         }
         let mut late = failure(Kind::RateLimited);
         late.retry_after_ms = Some(2_000);
-        assert_eq!(
-            follow(&late, now(false)),
-            Follow::Same { after_ms: 2_000 }
-        );
+        assert_eq!(follow(&late, now(false)), Follow::Same { after_ms: 2_000 });
         late.retry_after_ms = Some(2_001);
         assert_eq!(follow(&late, now(false)), Follow::End);
         let safe = Situation {

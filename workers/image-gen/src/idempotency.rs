@@ -179,9 +179,21 @@ mod tests {
     #[test]
     fn the_order_of_members_does_not_matter_and_the_route_does() {
         let a = fingerprint("POST /generate", &json!({"prompt": "a", "n": 1}));
-        assert_eq!(a, fingerprint("POST /generate", &json!({"n": 1, "prompt": "a"})));
-        assert_ne!(a, fingerprint("POST /v1/images/generations", &json!({"n": 1, "prompt": "a"})));
-        assert_ne!(a, fingerprint("POST /generate", &json!({"n": 2, "prompt": "a"})));
+        assert_eq!(
+            a,
+            fingerprint("POST /generate", &json!({"n": 1, "prompt": "a"}))
+        );
+        assert_ne!(
+            a,
+            fingerprint(
+                "POST /v1/images/generations",
+                &json!({"n": 1, "prompt": "a"})
+            )
+        );
+        assert_ne!(
+            a,
+            fingerprint("POST /generate", &json!({"n": 2, "prompt": "a"}))
+        );
         assert_eq!(a.len(), 64);
     }
 }

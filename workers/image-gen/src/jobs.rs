@@ -6,8 +6,8 @@ use crate::answer;
 use crate::deps::Deps;
 use ::jobs::{Deadline, newest};
 use api_types::{
-    AttemptState, GenerateJob, InstanceConfig, InstanceId, JobId, JobView, ProviderName, StateQuery, StateReply,
-    Visibility, limiter_object_name,
+    AttemptState, GenerateJob, InstanceConfig, InstanceId, JobId, JobView, ProviderName,
+    StateQuery, StateReply, Visibility, limiter_object_name,
 };
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -49,8 +49,8 @@ pub struct Found {
     passed_on: bool,
 }
 
-/// 1. The id's form (400). 2. The row; the objects while it is missing or not final (404 when nobody knows it, or when the
-/// key is bound to another project). 3. With `wait`: again until it changes, ends, or the time is over.
+/// Steps: the id's form (400); the row, and the objects while it is missing or not final (404 when nobody knows it, or when
+/// the key is bound to another project); with `wait` again, until it changes, ends, or the time is over.
 pub async fn get_job<P: Ports>(
     State(deps): State<Deps<P>>,
     context: Context,

@@ -141,14 +141,17 @@ impl<P: Ports> Lease<P> {
             lease_id: self.lease_id.clone(),
             job_ref: job_ref.clone(),
         };
-        let sent = self
-            .patiently(|| async {
-                self.deps
-                    .limiter
-                    .submitted(&self.object, &command, &self.context)
-                    .await
-            })
-            .await;
+        let end = self.patience();
+        let sent = loop {
+            let limiter = &self.deps.limiter;
+            match limiter
+                .submitted(&self.object, &command, &self.context)
+                .await
+            {
+                Err(error) if self.again(end, &error).await => {}
+                done => break done,
+            }
+        };
         match sent {
             // The command extends the holder as a renewal does.
             Ok(_) => self.renewed(),
@@ -163,13 +166,14 @@ impl<P: Ports> Lease<P> {
     /// # Errors
     /// 503 `limiter_unavailable` after 20 s; what is stored is found again by its keys.
     pub async fn settle(&self, command: &Settle) -> Result<SettleReply> {
-        self.patiently(|| async {
-            self.deps
-                .limiter
-                .settle(&self.object, command, &self.context)
-                .await
-        })
-        .await
+        let end = self.patience();
+        loop {
+            let limiter = &self.deps.limiter;
+            match limiter.settle(&self.object, command, &self.context).await {
+                Err(error) if self.again(end, &error).await => {}
+                done => return done,
+            }
+        }
     }
 
     /// Gives the lease back. A failure is harmless: its deadline does the same later.
@@ -190,21 +194,17 @@ impl<P: Ports> Lease<P> {
         }
     }
 
-    async fn patiently<T, F>(&self, command: impl Fn() -> F + Send + Sync) -> Result<T>
-    where
-        F: Future<Output = Result<T>> + Send,
-    {
-        let end = Deadline::after(self.deps.clock.now_ms(), PATIENCE_MS);
-        loop {
-            match command().await {
-                Err(Error {
-                    code: Code::LimiterUnavailable,
-                    ..
-                }) if end.left_ms(self.deps.clock.now_ms()) > TRY_AGAIN_MS => {
-                    self.deps.clock.sleep(TRY_AGAIN_MS).await;
-                }
-                done => return done,
-            }
+    fn patience(&self) -> Deadline {
+        Deadline::after(self.deps.clock.now_ms(), PATIENCE_MS)
+    }
+
+    /// Whether a command is sent again after that failure; sleeps if so.
+    async fn again(&self, end: Deadline, error: &Error) -> bool {
+        let left_ms = end.left_ms(self.deps.clock.now_ms());
+        let again = error.code == Code::LimiterUnavailable && left_ms > TRY_AGAIN_MS;
+        if again {
+            self.deps.clock.sleep(TRY_AGAIN_MS).await;
         }
+        again
     }
 }

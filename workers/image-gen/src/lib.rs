@@ -1,1 +1,84 @@
 #![doc = include_str!("../README.md")]
+
+pub mod answer;
+pub mod attempt;
+mod bindings;
+pub mod consumer;
+pub mod credentials;
+pub mod deps;
+pub mod fallback;
+pub mod generate;
+pub mod health;
+pub mod idempotency;
+pub mod images;
+pub mod jobs;
+pub mod lease;
+pub mod memory;
+pub mod openai;
+pub mod openapi;
+pub mod range;
+pub mod reconcile;
+pub mod refusals;
+pub mod routes;
+pub mod run;
+pub mod settling;
+pub mod storing;
+pub mod sweep;
+pub mod validate;
+
+pub use routes::routes;
+
+use consumer::Verdict;
+use platform::Ops;
+use platform_workers::{WorkerPorts, queue_text};
+use worker::{
+    Context, Env, Error, MessageBatch, MessageExt, QueueRetryOptionsBuilder, Result,
+    ScheduleContext, ScheduledEvent, event,
+};
+
+/// The fetch event.
+#[event(fetch)]
+async fn fetch(raw: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
+    let ports = WorkerPorts::of_event(&env, &context, Ops::default());
+    let deps = bindings::deps(&env, &ports).map_err(|e| Error::RustError(e.to_string()))?;
+    let request = platform_workers::request(raw)?;
+    let app = routes().into_app(deps);
+    platform_workers::respond(app.handle(request).await).await
+}
+
+/// Wake-ups of `jobs`, and what `jobs-dlq` got. Never `Err`: each message is acked or retried by itself.
+#[event(queue)]
+async fn queue(batch: MessageBatch<serde_json::Value>, env: Env, context: Context) -> Result<()> {
+    let ports = WorkerPorts::of_event(&env, &context, Ops::default());
+    let deps = match bindings::deps(&env, &ports) {
+        Ok(deps) => deps,
+        Err(error) => {
+            tracing::error!(%error, "the consumer has no bindings");
+            batch.retry_all();
+            return Ok(());
+        }
+    };
+    let name = batch.queue();
+    for message in batch.raw_iter() {
+        let body = queue_text(&message);
+        let id = message.id();
+        let handled = consumer::handle(&deps, &name, &id, body.as_deref());
+        match Box::pin(handled).await {
+            Verdict::Ack => message.ack(),
+            Verdict::Retry { delay_s } => {
+                let options = QueueRetryOptionsBuilder::new().with_delay_seconds(delay_s);
+                message.retry_with_options(&options.build());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every minute.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    match bindings::deps(&env, &bindings::ports_of_cron(&env)) {
+        Ok(deps) => drop(sweep::run(&deps).await),
+        Err(error) => tracing::error!(%error, "the sweep has no bindings"),
+    }
+}

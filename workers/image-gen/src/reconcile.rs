@@ -114,10 +114,13 @@ async fn read_back<S: ObjectStore>(
         return Ok(None);
     };
     let digest = sha256.finish();
-    let hex = digest.as_ref().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let hex = digest
+        .as_ref()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
     Ok(Some(StoredImage {
         image_id,
         image_url: String::new(),

@@ -97,7 +97,11 @@ impl Refusals {
         } else {
             Error::new(
                 Code::RateLimited,
-                format!("The limit of {} is reached ({}).", first.provider, word(first.reason)),
+                format!(
+                    "The limit of {} is reached ({}).",
+                    first.provider,
+                    word(first.reason)
+                ),
             )
             .with_detail("source", source(first.reason))
         };
@@ -131,9 +135,12 @@ mod tests {
 
     #[test]
     fn the_smallest_wait_is_the_answer() {
-        let error = refusals(&[(LimitedReason::Requests, 9_000), (LimitedReason::Inflight, 4_001)])
-            .into_error()
-            .unwrap();
+        let error = refusals(&[
+            (LimitedReason::Requests, 9_000),
+            (LimitedReason::Inflight, 4_001),
+        ])
+        .into_error()
+        .unwrap();
         assert_eq!(error.code, Code::RateLimited);
         assert_eq!(error.retry_after_ms, Some(4_001));
         assert_eq!(error.details["source"], "own");
@@ -143,11 +150,11 @@ mod tests {
     #[test]
     fn only_when_all_breakers_are_open_the_provider_is_unavailable() {
         let all = refusals(&[(LimitedReason::Breaker, 500), (LimitedReason::Breaker, 900)]);
-        assert_eq!(
-            all.into_error().unwrap().code,
-            Code::ProviderUnavailable
-        );
-        let some = refusals(&[(LimitedReason::Breaker, 500), (LimitedReason::Requests, 900)]);
+        assert_eq!(all.into_error().unwrap().code, Code::ProviderUnavailable);
+        let some = refusals(&[
+            (LimitedReason::Breaker, 500),
+            (LimitedReason::Requests, 900),
+        ]);
         let error = some.into_error().unwrap();
         assert_eq!(error.code, Code::RateLimited);
         assert_eq!(error.details["source"], "provider");

@@ -19,7 +19,7 @@ use api_types::{
 };
 use errors::{Code, Error, Result};
 use jobs::Deadline;
-use platform::{CallContext, Clock, Ports, Random};
+use platform::{Background, CallContext, Clock, Ports, Random};
 use provider_driver::LeaseGrant;
 use std::sync::Arc;
 
@@ -137,7 +137,12 @@ impl<P: Ports> Run<P> {
         let mut refusals = Refusals::default();
         let mut unsent = None;
         let mut repeated = false;
-        while let Some(candidate) = report.job.candidates.get(report.job.candidate as usize).cloned() {
+        while let Some(candidate) = report
+            .job
+            .candidates
+            .get(report.job.candidate as usize)
+            .cloned()
+        {
             let asked_ms = self.deps.clock.now_ms();
             let answer = self.acquire(report, &candidate, &mut refusals).await;
             let now_ms = self.deps.clock.now_ms();
@@ -167,7 +172,7 @@ impl<P: Ports> Run<P> {
                 Ok(Answer::Refused) => report.job.candidate += 1,
                 Ok(Answer::Existing(view)) => {
                     report.known = true;
-                    return self.existing(report, &view);
+                    return Self::existing(report, &view);
                 }
                 Err(error) => {
                     return End::Failed(match passed {
@@ -214,11 +219,17 @@ impl<P: Ports> Run<P> {
     fn limits(&self, candidate: &JobCandidate) -> Limits {
         let provider = &candidate.provider;
         let edited = &self.config.edited;
-        let own = edited.rate_limits.get(provider).cloned().unwrap_or_default();
+        let own = edited
+            .rate_limits
+            .get(provider)
+            .cloned()
+            .unwrap_or_default();
         let adapter = edited
             .providers
             .get(provider)
-            .map_or(provider.as_str(), |settings| settings.adapter_name(provider));
+            .map_or(provider.as_str(), |settings| {
+                settings.adapter_name(provider)
+            });
         Limits {
             config_version: self.config.config_version,
             rpm: own.rpm,
@@ -310,7 +321,7 @@ impl<P: Ports> Run<P> {
     }
 
     /// Somebody has this attempt already: this run was thought dead.
-    fn existing(&self, report: &mut Report, view: &api_types::AttemptView) -> End {
+    fn existing(report: &mut Report, view: &api_types::AttemptView) -> End {
         let view = JobView::of(view);
         report.cost_usd_micros = view.cost_usd_micros;
         match (jobs::final_error(&view), view.result) {
@@ -327,7 +338,12 @@ impl<P: Ports> Run<P> {
         start: Start,
         repeated: bool,
     ) -> Step<P> {
-        let Some(candidate) = report.job.candidates.get(report.job.candidate as usize).cloned() else {
+        let Some(candidate) = report
+            .job
+            .candidates
+            .get(report.job.candidate as usize)
+            .cloned()
+        else {
             return Step::NextUnsent(Error::internal("a lease without its candidate"));
         };
         let started_ms = self.deps.clock.now_ms();
@@ -355,7 +371,8 @@ impl<P: Ports> Run<P> {
             Err(trouble) => {
                 report.provider_ms += duration_ms;
                 report.timings.push(("provider", started_ms, now_ms));
-                self.fail(report, lease, &candidate, trouble, repeated).await
+                self.fail(report, lease, &candidate, trouble, repeated)
+                    .await
             }
         }
     }
@@ -375,8 +392,8 @@ impl<P: Ports> Run<P> {
             }
         }
         if let Some(error) = &settle.error {
-            let error = Error::new(error.code, error.message.clone())
-                .with_details(error.details.clone());
+            let error =
+                Error::new(error.code, error.message.clone()).with_details(error.details.clone());
             return End::Failed(error);
         }
         match GenerateResponse::of_settle(&settle, &report.job) {
@@ -395,7 +412,7 @@ impl<P: Ports> Run<P> {
             .state(&lease.object, &query, &self.context)
             .await;
         match state {
-            Ok(StateReply::Job(view)) => self.existing(report, &view),
+            Ok(StateReply::Job(view)) => Self::existing(report, &view),
             _ => End::GoesOn,
         }
     }
@@ -444,7 +461,10 @@ impl<P: Ports> Run<P> {
         };
         let situation = Situation {
             has_next,
-            attempts_left: report.job.max_attempts.saturating_sub(report.job.attempt_no),
+            attempts_left: report
+                .job
+                .max_attempts
+                .saturating_sub(report.job.attempt_no),
             repeated,
             fallback_on_safety: self.config.edited.routing.fallback_on_safety,
             left_ms: self.deadline.left_ms(self.deps.clock.now_ms()),
@@ -485,7 +505,13 @@ impl<P: Ports> Run<P> {
     }
 
     /// Settles the end of a job and says what the caller is told.
-    async fn end(&self, report: &mut Report, lease: &Lease<P>, settle: &Settle, error: Error) -> End {
+    async fn end(
+        &self,
+        report: &mut Report,
+        lease: &Lease<P>,
+        settle: &Settle,
+        error: Error,
+    ) -> End {
         settling::log_usage(&report.job, settle);
         match lease.settle(settle).await {
             Ok(reply) if reply.already => self.look_up(report, lease).await,

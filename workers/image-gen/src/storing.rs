@@ -219,8 +219,10 @@ pub async fn fetch_and_store<P: Ports>(
                     StoreError::Source(_) | StoreError::Malformed(ProbeError::Truncated)
                 );
                 if !again || broken > 0 {
-                    return Err(provider_fault(&error)
-                        .map_or_else(|| StoreTrouble::Storage(error.to_string()), StoreTrouble::Provider));
+                    return Err(provider_fault(&error).map_or_else(
+                        || StoreTrouble::Storage(error.to_string()),
+                        StoreTrouble::Provider,
+                    ));
                 }
                 broken += 1;
             }

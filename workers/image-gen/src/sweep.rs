@@ -33,8 +33,10 @@ pub async fn run<P: Ports>(deps: &Deps<P>) -> Swept {
     let mut failure = String::new();
     let names = match store::ledger::limiter_objects(&deps.database, now_ms).await {
         Ok(known) => {
-            let instances: BTreeSet<String> =
-                known.iter().map(|object| object.instance_id.clone()).collect();
+            let instances: BTreeSet<String> = known
+                .iter()
+                .map(|object| object.instance_id.clone())
+                .collect();
             let mut names: BTreeSet<String> = known.into_iter().map(|object| object.name).collect();
             for instance in instances {
                 names.extend(configured(deps, &instance, &context).await);
@@ -46,9 +48,10 @@ pub async fn run<P: Ports>(deps: &Deps<P>) -> Swept {
             BTreeSet::new()
         }
     };
+    let context = &context;
     let swept = stream::iter(names)
-        .map(|name| async {
-            let reply = deps.limiter.sweep(&name, &context).await;
+        .map(|name| async move {
+            let reply = deps.limiter.sweep(&name, context).await;
             if let Err(error) = &reply {
                 tracing::warn!(%error, object = name, "an object was not swept");
             }

@@ -37,9 +37,8 @@ fn chars(text: &str) -> usize {
 /// Two numbers without leading zeros around `separator`.
 fn pair(text: &str, separator: char) -> Option<(u32, u32)> {
     let number = |text: &str| {
-        let plain = text.len() <= 6
-            && !text.starts_with('0')
-            && text.bytes().all(|b| b.is_ascii_digit());
+        let plain =
+            text.len() <= 6 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| text.parse().ok()).flatten()
     };
     let (a, b) = text.split_once(separator)?;
@@ -86,8 +85,8 @@ pub fn validate(
     }
     if let Some(bucket) = &request.bucket {
         let storage = &config.edited.storage;
-        let configured = config.edited.r2_bucket.as_ref() == Some(bucket)
-            || storage.r2_buckets.contains(bucket);
+        let configured =
+            config.edited.r2_bucket.as_ref() == Some(bucket) || storage.r2_buckets.contains(bucket);
         if !configured || !has_bucket(bucket) {
             return Err(Error::new(
                 Code::UnknownBucket,
@@ -153,7 +152,9 @@ fn numbers(p: &mut Problems, request: &GenerateRequest) {
         "must be 1 to 10",
     );
     p.check(
-        request.seed.is_none_or(|seed| (1..=MAX_SEED).contains(&seed)),
+        request
+            .seed
+            .is_none_or(|seed| (1..=MAX_SEED).contains(&seed)),
         "seed",
         "must be 1 to 2,147,483,647",
     );
@@ -323,7 +324,10 @@ mod tests {
         for later in ["dry_run", "priority", "webhook"] {
             let mut body = json!({"prompt": "a cat"});
             body[later] = json!(true);
-            assert!(serde_json::from_value::<GenerateRequest>(body).is_err(), "{later}");
+            assert!(
+                serde_json::from_value::<GenerateRequest>(body).is_err(),
+                "{later}"
+            );
         }
     }
 

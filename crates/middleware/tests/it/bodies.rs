@@ -25,7 +25,7 @@ async fn each_mistake_names_its_member() {
             "unknown_field",
             "options.qualty",
         ),
-        (r#"{}"#, "invalid_field", "prompt"),
+        ("{}", "invalid_field", "prompt"),
         (r#"{"prompt":5}"#, "invalid_field", "prompt"),
         (r#"{"prompt":"x","n":-1}"#, "invalid_field", "n"),
         (r#"{"prompt":"x","n":"2"}"#, "invalid_field", "n"),
@@ -42,9 +42,9 @@ async fn each_mistake_names_its_member() {
         ),
         (r#"{"prompt":"x","options":[]}"#, "invalid_field", "options"),
         (r#"{"prompt":"x","prompt":"y"}"#, "invalid_field", "prompt"),
-        (r#"[]"#, "invalid_field", "body"),
+        ("[]", "invalid_field", "body"),
         (r#""prompt""#, "invalid_field", "body"),
-        (r#"null"#, "invalid_field", "body"),
+        ("null", "invalid_field", "body"),
     ] {
         let (status, body) = ask(text).await;
         assert_eq!(

@@ -129,7 +129,13 @@ async fn images_in_flight_are_weighted_and_come_back() {
     third.images = 3;
     let reply: AcquireReply = bench.call("acquire", &third).await;
     assert_eq!(limited(&reply.decision).0, LimitedReason::Inflight);
-    assert!(matches!(reply.decision, AcquireDecision::Limited { estimated: true, .. }));
+    assert!(matches!(
+        reply.decision,
+        AcquireDecision::Limited {
+            estimated: true,
+            ..
+        }
+    ));
     let images = reply.headroom.images.unwrap();
     assert_eq!((images.limit, images.remaining), (10, 2));
     bench.settle(&settle(1, 1, Outcome::Succeeded)).await;
@@ -227,7 +233,10 @@ async fn the_providers_own_limit_lowers_ours_until_the_configuration_changes() {
     let mut large = acquire(6, &limits);
     large.images = 4;
     let decision = bench.acquire(&large).await;
-    assert!(matches!(decision, AcquireDecision::Refused { value: 3, .. }), "{decision:?}");
+    assert!(
+        matches!(decision, AcquireDecision::Refused { value: 3, .. }),
+        "{decision:?}"
+    );
     let mut newer = limits.clone();
     newer.config_version = 2;
     bench.granted(&acquire(7, &newer)).await;
@@ -268,7 +277,10 @@ async fn five_failures_open_the_breaker_and_one_probe_closes_it() {
     assert!((30_000..=36_000).contains(&delay_ms), "{delay_ms}");
     bench.world.clock.advance(delay_ms);
     let probe = bench.acquire(&acquire(6, &limits)).await;
-    assert!(matches!(probe, AcquireDecision::Granted { probe: true, .. }), "{probe:?}");
+    assert!(
+        matches!(probe, AcquireDecision::Granted { probe: true, .. }),
+        "{probe:?}"
+    );
     let second = bench.acquire(&acquire(7, &limits)).await;
     assert_eq!(limited(&second).0, LimitedReason::Breaker);
     // A repeated answer is the same answer.
@@ -294,7 +306,10 @@ async fn a_lost_probe_opens_the_breaker_again_at_its_deadline() {
     assert!(delay_ms > 55_000, "{delay_ms}");
     bench.pass(delay_ms).await;
     let probe = bench.acquire(&acquire(7, &limits)).await;
-    assert!(matches!(probe, AcquireDecision::Granted { probe: true, .. }), "{probe:?}");
+    assert!(
+        matches!(probe, AcquireDecision::Granted { probe: true, .. }),
+        "{probe:?}"
+    );
 }
 
 #[tokio::test]
@@ -311,7 +326,10 @@ async fn an_unused_probe_is_passed_on() {
         .call("release", &release(6, 1, ReleaseReason::NotSent))
         .await;
     let next = bench.acquire(&acquire(7, &limits)).await;
-    assert!(matches!(next, AcquireDecision::Granted { probe: true, .. }), "{next:?}");
+    assert!(
+        matches!(next, AcquireDecision::Granted { probe: true, .. }),
+        "{next:?}"
+    );
 }
 
 #[tokio::test]

@@ -74,11 +74,22 @@ async fn the_first_settle_wins_also_from_an_older_epoch() {
 async fn the_old_holder_is_told_to_stop() {
     let bench = Bench::default();
     bench.granted(&acquire(1, &limits(10, 10))).await;
-    let _ = lease_reply(&bench, "release", &release(1, 1, ReleaseReason::HandoffUnsent)).await;
+    let _ = lease_reply(
+        &bench,
+        "release",
+        &release(1, 1, ReleaseReason::HandoffUnsent),
+    )
+    .await;
     assert_eq!(bench.taken(1).await, (2, TakeMode::Run));
-    assert_eq!(refused(&bench, "renew", &renew(1, 1)).await, (409, Code::LeaseLost));
+    assert_eq!(
+        refused(&bench, "renew", &renew(1, 1)).await,
+        (409, Code::LeaseLost)
+    );
     let old = release(1, 1, ReleaseReason::NotSent);
-    assert_eq!(refused(&bench, "release", &old).await, (409, Code::LeaseLost));
+    assert_eq!(
+        refused(&bench, "release", &old).await,
+        (409, Code::LeaseLost)
+    );
     assert!(lease_reply(&bench, "renew", &renew(1, 2)).await.ok);
 }
 
@@ -87,12 +98,25 @@ async fn an_unknown_lease_is_404() {
     let bench = Bench::default();
     for (command, body) in [
         ("renew", serde_json::to_value(renew(9, 1)).unwrap()),
-        ("settle", serde_json::to_value(settle(9, 1, Outcome::Succeeded)).unwrap()),
+        (
+            "settle",
+            serde_json::to_value(settle(9, 1, Outcome::Succeeded)).unwrap(),
+        ),
         ("take", serde_json::to_value(take(9)).unwrap()),
-        ("submitted", serde_json::to_value(submitted(9, 0, "a", 0)).unwrap()),
-        ("release", serde_json::to_value(release(9, 1, ReleaseReason::NotSent)).unwrap()),
+        (
+            "submitted",
+            serde_json::to_value(submitted(9, 0, "a", 0)).unwrap(),
+        ),
+        (
+            "release",
+            serde_json::to_value(release(9, 1, ReleaseReason::NotSent)).unwrap(),
+        ),
     ] {
-        assert_eq!(refused(&bench, command, &body).await, (404, Code::NotFound), "{command}");
+        assert_eq!(
+            refused(&bench, command, &body).await,
+            (404, Code::NotFound),
+            "{command}"
+        );
     }
 }
 
@@ -116,13 +140,52 @@ async fn not_sent_leaves_the_window_and_never_reaches_the_ledger() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_came_back_unsent_may_be_leased_again() {
+    let bench = Bench::default();
+    let limits = limits(1, 1);
+    bench.granted(&acquire(1, &limits)).await;
+    bench.pass(6_000).await;
+    assert_eq!(bench.ledger_job(1).unwrap(), ("running".to_owned(), 1_001));
+    let _ = lease_reply(&bench, "release", &release(1, 1, ReleaseReason::NotSent)).await;
+    let mut again = acquire(2, &limits);
+    again.job_id = job(1);
+    bench.granted(&again).await;
+    assert_eq!(refused(&bench, "renew", &renew(1, 1)).await.0, 404);
+    bench.settle(&settle(2, 1, Outcome::Succeeded)).await;
+    bench.pass(6_000).await;
+    assert_eq!(
+        bench.ledger_job(1).unwrap(),
+        ("succeeded".to_owned(), 1_999)
+    );
+    assert_eq!(bench.gauges().await.requests_in_window, 1);
+}
+
+#[tokio::test]
+async fn the_end_of_an_attempt_counts_more_than_an_earlier_lease_that_came_back_elsewhere() {
+    let here = Bench::default();
+    here.granted(&acquire(1, &limits(1, 1))).await;
+    here.pass(6_000).await;
+    let _ = lease_reply(&here, "release", &release(1, 1, ReleaseReason::NotSent)).await;
+    here.pass(2_000).await;
+    let (state, unsent) = here.ledger_job(1).unwrap();
+    assert_eq!(state, "cancelled");
+    let there = Bench::default();
+    there.granted(&acquire(1, &limits(1, 1))).await;
+    there.settle(&settle(1, 1, Outcome::Succeeded)).await;
+    assert!(there.view(1).await.version > unsent);
+}
+
+#[tokio::test]
 async fn a_job_that_its_provider_has_cannot_be_called_unsent() {
     let bench = Bench::default();
     bench.granted(&acquire(1, &limits(10, 10))).await;
     let at_ms = bench.now_ms();
     let _ = lease_reply(&bench, "submitted", &submitted(1, 0, "a", at_ms)).await;
     let not_sent = release(1, 1, ReleaseReason::NotSent);
-    assert_eq!(refused(&bench, "release", &not_sent).await, (409, Code::LeaseLost));
+    assert_eq!(
+        refused(&bench, "release", &not_sent).await,
+        (409, Code::LeaseLost)
+    );
     assert_eq!(bench.gauges().await.inflight_images, 1);
 }
 
@@ -132,10 +195,18 @@ async fn a_handle_is_recorded_once_by_part() {
     bench.granted(&acquire(1, &limits(10, 10))).await;
     let at_ms = bench.now_ms();
     for (part, id) in [(1, "b"), (0, "a"), (1, "b")] {
-        assert!(lease_reply(&bench, "submitted", &submitted(1, part, id, at_ms)).await.ok);
+        assert!(
+            lease_reply(&bench, "submitted", &submitted(1, part, id, at_ms))
+                .await
+                .ok
+        );
     }
     let view = bench.view(1).await;
-    let ids: Vec<&str> = view.job_refs.iter().map(|job| job.job_id.as_str()).collect();
+    let ids: Vec<&str> = view
+        .job_refs
+        .iter()
+        .map(|job| job.job_id.as_str())
+        .collect();
     assert_eq!(ids, ["a", "b"]);
     assert_eq!(view.version, 1_003);
     assert_eq!(view.state, AttemptState::Submitted);
@@ -156,7 +227,12 @@ async fn an_unsent_lease_runs_from_the_moment_of_its_pick_up() {
     let bench = Bench::default();
     let limits = limits(1, 10);
     bench.granted(&acquire(1, &limits)).await;
-    let _ = lease_reply(&bench, "release", &release(1, 1, ReleaseReason::HandoffUnsent)).await;
+    let _ = lease_reply(
+        &bench,
+        "release",
+        &release(1, 1, ReleaseReason::HandoffUnsent),
+    )
+    .await;
     assert_eq!(bench.wakes(), [(uuid(1, 1), WakeReason::Run)]);
     // While it waits for its pick-up it counts, however long that takes.
     bench.world.clock.advance(50_000);
@@ -192,7 +268,12 @@ async fn take_is_busy_while_a_living_holder_has_it() {
 async fn a_take_whose_answer_was_lost_is_answered_again_and_a_second_taker_is_not() {
     let bench = Bench::default();
     bench.granted(&acquire(1, &limits(10, 10))).await;
-    let _ = lease_reply(&bench, "release", &release(1, 1, ReleaseReason::HandoffUnsent)).await;
+    let _ = lease_reply(
+        &bench,
+        "release",
+        &release(1, 1, ReleaseReason::HandoffUnsent),
+    )
+    .await;
     let mut body = serde_json::to_value(take(1)).unwrap();
     body["taker"] = "first".into();
     let first = bench.raw("take", &body).await.body;
@@ -229,7 +310,10 @@ async fn a_fallback_is_a_handover_until_the_next_object_has_the_job() {
     assert!(lease_reply(&bench, "release", &over).await.ok);
     assert!(lease_reply(&bench, "release", &over).await.ok);
     let view = bench.view(1).await;
-    assert_eq!((view.state, view.job_state), (AttemptState::Settled, JobState::Running));
+    assert_eq!(
+        (view.state, view.job_state),
+        (AttemptState::Settled, JobState::Running)
+    );
     bench.pass(120_000).await;
     assert!(bench.wakes().is_empty());
 }
@@ -285,11 +369,17 @@ async fn the_next_attempt_here_ends_the_handover_of_the_one_before() {
     again.attempt_no = 2;
     bench.granted(&again).await;
     let view = bench.view(1).await;
-    assert_eq!((view.lease_id, view.attempt_no, view.version), (lease(2), 2, 2_001));
+    assert_eq!(
+        (view.lease_id, view.attempt_no, view.version),
+        (lease(2), 2, 2_001)
+    );
     bench.settle(&settle(2, 1, Outcome::Succeeded)).await;
     bench.pass(120_000).await;
     assert!(bench.wakes().is_empty());
-    assert_eq!(bench.ledger_job(1).unwrap(), ("succeeded".to_owned(), 2_002));
+    assert_eq!(
+        bench.ledger_job(1).unwrap(),
+        ("succeeded".to_owned(), 2_999)
+    );
     assert_eq!(bench.usage().len(), 2);
 }
 
@@ -328,7 +418,12 @@ async fn a_reconciler_that_finds_nothing_leaves_it_unknown() {
         bench.pass(600_000).await;
         if let TakeReply::Taken { epoch, mode, .. } = bench.take(1).await {
             assert_eq!((epoch, mode), (round, TakeMode::Reconcile));
-            assert!(bench.settle(&settle(1, epoch, Outcome::Unknown)).await.already);
+            assert!(
+                bench
+                    .settle(&settle(1, epoch, Outcome::Unknown))
+                    .await
+                    .already
+            );
         }
     }
     let view = bench.view(1).await;
@@ -356,9 +451,17 @@ async fn a_job_past_its_run_time_is_unknown_and_watched_while_its_result_lives()
     bench.pass(30_000).await;
     assert_eq!(bench.view(1).await.state, AttemptState::Unknown);
     bench.pass(3_600_000).await;
-    let reasons: Vec<WakeReason> = bench.wakes().into_iter().map(|(_, reason)| reason).collect();
+    let reasons: Vec<WakeReason> = bench
+        .wakes()
+        .into_iter()
+        .map(|(_, reason)| reason)
+        .collect();
     assert!(reasons.len() >= 6, "{reasons:?}");
-    assert!(reasons.iter().all(|reason| *reason == WakeReason::Reconcile));
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| *reason == WakeReason::Reconcile)
+    );
 }
 
 #[tokio::test]
@@ -390,7 +493,10 @@ async fn five_wake_ups_without_progress_end_a_job_as_poison() {
     }
     assert_eq!(bench.wakes().len(), 5);
     let view = bench.view(1).await;
-    assert_eq!((view.state, view.job_state), (AttemptState::Settled, JobState::Dead));
+    assert_eq!(
+        (view.state, view.job_state),
+        (AttemptState::Settled, JobState::Dead)
+    );
     assert_eq!(view.error.unwrap().details["kind"], "poison");
     assert_eq!(view.cost_usd_micros, Some(60_000));
     assert_eq!(bench.gauges().await.inflight_images, 0);
@@ -418,11 +524,19 @@ async fn progress_starts_the_count_of_wake_ups_again() {
 async fn an_unsent_job_that_nobody_picks_up_ends_without_a_charge() {
     let bench = Bench::default();
     bench.granted(&acquire(1, &limits(1, 1))).await;
-    let _ = lease_reply(&bench, "release", &release(1, 1, ReleaseReason::HandoffUnsent)).await;
+    let _ = lease_reply(
+        &bench,
+        "release",
+        &release(1, 1, ReleaseReason::HandoffUnsent),
+    )
+    .await;
     bench.pass(400_000).await;
     assert_eq!(bench.wakes().len(), 5);
     let view = bench.view(1).await;
-    assert_eq!((view.job_state, view.cost_usd_micros), (JobState::Dead, Some(0)));
+    assert_eq!(
+        (view.job_state, view.cost_usd_micros),
+        (JobState::Dead, Some(0))
+    );
     assert!(bench.usage().is_empty());
     assert_eq!(bench.gauges().await.requests_in_window, 0);
 }
@@ -442,7 +556,10 @@ async fn text_is_never_dispatched() {
     assert_eq!(bench.view(1).await.state, AttemptState::Unknown);
     assert!(bench.wakes().is_empty());
     assert!(matches!(bench.take(1).await, TakeReply::Busy { .. }));
-    assert_eq!(bench.usage(), [(uuid(1, 1), "charge".to_owned(), Some(60_000))].into());
+    assert_eq!(
+        bench.usage(),
+        [(uuid(1, 1), "charge".to_owned(), Some(60_000))].into()
+    );
 }
 
 #[tokio::test]
@@ -451,7 +568,10 @@ async fn a_dead_callers_place_is_back_after_60_s() {
     let limits = limits(100, 1);
     bench.granted(&acquire(1, &limits)).await;
     bench.pass(59_999).await;
-    assert_eq!(limited(&bench.acquire(&acquire(2, &limits)).await).0, LimitedReason::Inflight);
+    assert_eq!(
+        limited(&bench.acquire(&acquire(2, &limits)).await).0,
+        LimitedReason::Inflight
+    );
     bench.pass(1).await;
     bench.granted(&acquire(2, &limits)).await;
 }
@@ -462,7 +582,12 @@ async fn rows_leave_after_ten_minutes_and_answer_until_then() {
     bench.granted(&acquire(1, &limits(10, 10))).await;
     bench.settle(&settle(1, 1, Outcome::Succeeded)).await;
     bench.pass(599_000).await;
-    assert!(bench.settle(&settle(1, 1, Outcome::Succeeded)).await.already);
+    assert!(
+        bench
+            .settle(&settle(1, 1, Outcome::Succeeded))
+            .await
+            .already
+    );
     bench.pass(120_000).await;
     let query = StateQuery {
         job_id: Some(job(1)),

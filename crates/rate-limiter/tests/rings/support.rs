@@ -8,7 +8,7 @@ use rate_limiter::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const OBJECT: &str = "instance:production:provider:ideogram";
@@ -165,6 +165,9 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn write(&mut self, changes: &Changes) {
+        for lease_id in &changes.removed {
+            self.rows.remove(&lease_key(lease_id));
+        }
         for row in &changes.rows {
             self.rows.insert(lease_key(&row.lease_id), row.clone());
         }
@@ -335,7 +338,7 @@ impl Bench {
     pub(crate) async fn taken(&self, n: u64) -> (u32, TakeMode) {
         match self.take(n).await {
             TakeReply::Taken { epoch, mode, .. } => (epoch, mode),
-            other => panic!("{other:?}"),
+            busy @ TakeReply::Busy { .. } => panic!("{busy:?}"),
         }
     }
 
@@ -443,8 +446,4 @@ pub(crate) fn limited(decision: &AcquireDecision) -> (LimitedReason, u64) {
         } => (*reason, *retry_after_ms),
         other => panic!("{other:?}"),
     }
-}
-
-pub(crate) fn value(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
 }

@@ -109,8 +109,7 @@ fn schedule<W: Window>(seed: u64, steps: u64, found: &mut Violations) {
             "the clock went back"
         );
         let weights: Vec<u64> = (0..=draw(3)).map(|_| 1 + draw(limit)).collect();
-        let answers = window.clone().ask(clock_ms, &weights);
-        assert_eq!(answers, window.ask(clock_ms, &weights));
+        let answers = window.ask(clock_ms, &weights);
         for (weight, answer) in weights.iter().zip(answers) {
             let fits = oracle.sum(clock_ms) + weight <= limit;
             match answer {
@@ -127,8 +126,10 @@ fn schedule<W: Window>(seed: u64, steps: u64, found: &mut Violations) {
                 }
             }
         }
-        // The last refusal, tried 1 ms too early and in time.
-        if let Some(Err(delay_ms)) = window.clone().ask(clock_ms, &[limit]).first() {
+        // A refusal, tried 1 ms too early and in time.
+        if draw(3) == 0
+            && let Some(Err(delay_ms)) = window.clone().ask(clock_ms, &[limit]).first()
+        {
             let at_ms = clock_ms + i64::try_from(*delay_ms).unwrap();
             let early = window.clone().ask(at_ms - 1, &[limit]);
             let in_time = window.clone().ask(at_ms, &[limit]);
@@ -158,18 +159,15 @@ impl Window for Arithmetic {
 
     fn ask(&mut self, now_ms: i64, weights: &[u64]) -> Vec<Result<(), u64>> {
         self.rolling.advance(now_ms);
-        let each =
-            weights.iter().map(
-                |weight| match self.rolling.delay(0, self.limit, *weight, now_ms) {
-                    Some(delay) => Err(delay.ms),
-                    None => {
-                        let key = self.stored.len() as u128;
-                        self.stored.push((now_ms, key, *weight));
-                        self.rolling.add(Some(now_ms), key, *weight);
-                        Ok(())
-                    }
-                },
-            );
+        let each = weights.iter().map(|weight| {
+            if let Some(delay) = self.rolling.delay(0, self.limit, *weight, now_ms) {
+                return Err(delay.ms);
+            }
+            let key = self.stored.len() as u128;
+            self.stored.push((now_ms, key, *weight));
+            self.rolling.add(Some(now_ms), key, *weight);
+            Ok(())
+        });
         each.collect()
     }
 

@@ -1,0 +1,140 @@
+//! The one place that names bindings, vars and secrets: `Env` -> `Deps`.
+
+use crate::deps::{Deps, Parts, Settings};
+use crate::memory::Memory;
+use api_types::Secret;
+use auth::envelope::{KekScope, Keks};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use errors::{Error, Result};
+use lookup::{Lookup, LookupCache, ServiceSource};
+use platform::Ops;
+use platform_workers::{ConsoleLevel, WorkerPorts, console_log, secret, var};
+use r2_manager::{CdnKind, SigningKeys, UrlForms};
+use serde_json::{Map, Value};
+use std::sync::{Arc, OnceLock};
+use worker::Env;
+use worker::js_sys::Object;
+use worker::wasm_bindgen::{JsCast, JsValue};
+
+static CACHE: OnceLock<Arc<LookupCache>> = OnceLock::new();
+static MEMORY: OnceLock<Arc<Memory>> = OnceLock::new();
+
+/// The dependencies of one event. Fails when a binding, var or secret is absent.
+pub(crate) fn deps(env: &Env, ports: &WorkerPorts) -> Result<Deps<WorkerPorts>> {
+    start_logging(env, ports);
+    let source = ServiceSource::new(ports.service("CONFIG_SERVICE").map_err(missing)?);
+    let lookup = Lookup::new(
+        Arc::clone(CACHE.get_or_init(Arc::default)),
+        source,
+        ports.kv("CONFIG").map_err(missing)?,
+        ports.clock(),
+        ports.random(),
+        ports.background(),
+    );
+    Ok(Deps::new(Parts {
+        clock: ports.clock(),
+        random: ports.random(),
+        ops: ports.ops(),
+        database: ports.database("DB").map_err(missing)?,
+        limiter: ports.actors("RATE_LIMITER").map_err(missing)?,
+        buckets: buckets(env, ports)?,
+        http: ports.http(),
+        background: ports.background(),
+        lookup,
+        keks: keks(env)?,
+        forms: forms(env)?,
+        settings: Settings::from_vars(|name| var(env, name)),
+        memory: Arc::clone(MEMORY.get_or_init(Arc::default)),
+    }))
+}
+
+/// The ports of an event that has no `waitUntil` of its own: nothing may be left for after it.
+pub(crate) fn ports_of_cron(env: &Env) -> WorkerPorts {
+    WorkerPorts::of_context(env, JsValue::UNDEFINED, Ops::default())
+}
+
+fn missing(error: impl std::fmt::Display) -> Error {
+    Error::internal(error.to_string())
+}
+
+fn needed(env: &Env, name: &str) -> Result<String> {
+    var(env, name).ok_or_else(|| missing(format!("there is no variable `{name}`")))
+}
+
+fn start_logging(env: &Env, ports: &WorkerPorts) {
+    let level = var(env, "LOG_LEVEL");
+    logging::init(
+        "image-gen",
+        level.as_deref(),
+        ports.clock(),
+        ports.random(),
+        |level, line| {
+            let level = match level {
+                logging::Level::Debug => ConsoleLevel::Debug,
+                logging::Level::Info => ConsoleLevel::Info,
+                logging::Level::Warn => ConsoleLevel::Warn,
+                logging::Level::Error => ConsoleLevel::Error,
+            };
+            console_log(level, line);
+        },
+    );
+}
+
+/// `R2_BUCKETS` is `{"<bucket>": "<binding>"}`; the first one is the default.
+fn buckets(
+    env: &Env,
+    ports: &WorkerPorts,
+) -> Result<Vec<(String, platform_workers::WorkerObjects)>> {
+    let text = needed(env, "R2_BUCKETS")?;
+    let names: Map<String, Value> = serde_json::from_str(&text).map_err(missing)?;
+    names
+        .into_iter()
+        .map(|(bucket, binding)| {
+            let objects = ports.objects(binding.as_str().unwrap_or_default());
+            Ok((bucket, objects.map_err(missing)?))
+        })
+        .collect()
+}
+
+/// All secrets `KEK_<id>`.
+fn keks(env: &Env) -> Result<Keks> {
+    let current = needed(env, "KEK_CURRENT")?;
+    let scope = match var(env, "KEK_SCOPE").as_deref() {
+        Some("instance") => KekScope::Instance,
+        _ => KekScope::Master,
+    };
+    let mut all = Vec::new();
+    for name in Object::keys(env.unchecked_ref::<Object>()).iter() {
+        let name = name.as_string().unwrap_or_default();
+        let Some(id) = name.strip_prefix("KEK_") else {
+            continue;
+        };
+        if matches!(id, "CURRENT" | "SCOPE") {
+            continue;
+        }
+        let text = secret(env, &name).unwrap_or_default();
+        let bytes = STANDARD
+            .decode(&text)
+            .ok()
+            .and_then(|it| it.try_into().ok());
+        let bytes = bytes.ok_or_else(|| missing(format!("{name} is not 32 bytes in base64")))?;
+        logging::register_secret(&text);
+        all.push((id.to_owned(), bytes));
+    }
+    Keks::new(&current, all, scope)
+}
+
+fn forms(env: &Env) -> Result<UrlForms> {
+    let public_base_url = needed(env, "PUBLIC_BASE_URL")?;
+    let kind = var(env, "CDN_KIND").unwrap_or_else(|| "worker".to_owned());
+    let keys = secret(env, "URL_SIGNING_KEYS")
+        .ok_or_else(|| missing("there is no secret `URL_SIGNING_KEYS`"))?;
+    Ok(UrlForms {
+        kind: CdnKind::parse(&kind)
+            .ok_or_else(|| missing("CDN_KIND must be worker, custom_domain or r2_dev"))?,
+        cdn_base_url: var(env, "CDN_BASE_URL").unwrap_or_else(|| public_base_url.clone()),
+        public_base_url,
+        keys: SigningKeys::parse(&Secret::new(keys))?,
+    })
+}

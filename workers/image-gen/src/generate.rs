@@ -1,0 +1,339 @@
+//! `POST /generate`, and the service behind it that the OpenAI-compatible endpoint shares.
+//!
+//! In scope: from a checked request to a run that outlives its client, and back to an answer. Out of scope: the run (`run`).
+
+use crate::answer;
+use crate::deps::Deps;
+use crate::idempotency::{self, Asked, Claimed, Ownership, claim_key};
+use crate::jobs::Found;
+use crate::run::{End, Report, Run};
+use crate::validate::validate;
+use ::jobs::{Deadline, final_error};
+use api_types::{
+    GenerateJob, GenerateRequest, GenerateResponse, ImageId, InstanceConfig, JobCaller, JobId,
+    Timestamp,
+};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use errors::{Code, Error, Result};
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use middleware::{Caller, Context, IdempotencyKey, Json};
+use platform::{Background, CallContext, Clock, Ports};
+use provider_adapters::{PlanRequest, plan};
+use std::pin::pin;
+use std::sync::Arc;
+
+/// Longest wait where neither request nor instance says another, in milliseconds.
+const DEFAULT_TIMEOUT_MS: u32 = 120_000;
+
+/// What is answered, before it has a shape.
+pub struct Served {
+    /// The result with its URLs, or why there is none.
+    pub outcome: Result<GenerateResponse>,
+    /// Headers of an answer with a job.
+    pub headers: HeaderMap,
+}
+
+impl Served {
+    fn refused(error: Error) -> Self {
+        Self {
+            outcome: Err(error),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// The error answer with its headers.
+    pub fn failure(error: Error, headers: HeaderMap) -> Response {
+        let location = error
+            .details
+            .get("status_url")
+            .and_then(|url| url.as_str())
+            .and_then(|url| HeaderValue::from_str(url).ok());
+        let mut response = error.into_response();
+        response.headers_mut().extend(headers);
+        if let Some(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// 1. Validation (400). 2. `plan` (422 `no_route`, `price_unknown`). 3. The claim, with `Idempotency-Key` (409, 422, 503).
+/// 4. The run, registered to outlive this request; all candidates refused -> 429, 503; the object is unreachable -> 503.
+/// 5. `timeout_ms` over -> 504 with the job, which goes on.
+pub async fn generate<P: Ports>(
+    State(deps): State<Deps<P>>,
+    context: Context,
+    caller: Caller,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(request): Json<GenerateRequest>,
+) -> Result<Response> {
+    let body = idempotency::body_of(&request);
+    let asked = Request {
+        route: "POST /generate",
+        key,
+        body,
+        generate: request,
+    };
+    let served = serve(&deps, &context, &caller, asked).await;
+    Ok(match served.outcome {
+        Ok(response) => (served.headers, axum::Json(response)).into_response(),
+        Err(error) => Served::failure(error, served.headers),
+    })
+}
+
+/// What a route hands over.
+pub struct Request {
+    /// The route, as the route table writes it.
+    pub route: &'static str,
+    /// `Idempotency-Key`.
+    pub key: Option<String>,
+    /// The whole body as it was sent, for the fingerprint.
+    pub body: serde_json::Value,
+    /// What is asked.
+    pub generate: GenerateRequest,
+}
+
+/// Serves one request; refusals included.
+pub async fn serve<P: Ports>(
+    deps: &Deps<P>,
+    context: &Context,
+    caller: &Caller,
+    asked: Request,
+) -> Served {
+    match begin(deps, context, caller, asked).await {
+        Ok(Begun::Replay(found, config)) => replay(deps, &config, *found),
+        Ok(Begun::Run(admitted)) => wait(deps, context, *admitted).await,
+        Err(error) => Served::refused(error),
+    }
+}
+
+enum Begun {
+    Replay(Box<Found>, Arc<InstanceConfig>),
+    Run(Box<Admitted>),
+}
+
+/// A job that may acquire.
+struct Admitted {
+    job: GenerateJob,
+    config: Arc<InstanceConfig>,
+    owner: Option<Ownership>,
+    timeout_ms: u32,
+}
+
+async fn begin<P: Ports>(
+    deps: &Deps<P>,
+    context: &Context,
+    caller: &Caller,
+    asked: Request,
+) -> Result<Begun> {
+    let config = Arc::clone(caller.config()?);
+    validate(&asked.generate, &config, |name| deps.buckets.has(name))?;
+    let now_ms = deps.clock.now_ms();
+    let mut request = asked.generate;
+    let visibility = request
+        .visibility
+        .unwrap_or(config.edited.storage.visibility);
+    request.visibility = Some(visibility);
+    let timeout_ms = request
+        .timeout_ms
+        .or(config.edited.sync_timeout_ms)
+        .unwrap_or(DEFAULT_TIMEOUT_MS);
+    let stats = deps.memory.stats(&config.instance_id, now_ms);
+    let planned = plan(
+        &PlanRequest::new(&request),
+        &config,
+        Timestamp(now_ms),
+        &stats,
+    );
+    context.timing("plan", now_ms, deps.clock.now_ms());
+    if planned.candidates.is_empty() {
+        return Err(planned.refusal());
+    }
+    let job_id = JobId::parse(&deps.uuid()).map_err(|error| Error::internal(error.to_string()))?;
+    let owner = match asked.key {
+        None => None,
+        Some(key) => {
+            let claim = Asked {
+                config: &config,
+                project_id: caller.project_id(),
+                route: asked.route,
+                body: &asked.body,
+                job_id: &job_id,
+            };
+            match claim_key(deps, key, &claim, context.call()).await? {
+                Claimed::Replay(found) => return Ok(Begun::Replay(found, config)),
+                Claimed::Ours(owner) => Some(owner),
+            }
+        }
+    };
+    let image_ids = (0..request.n.unwrap_or(1))
+        .map(|_| ImageId::parse(&deps.uuid()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Error::internal(error.to_string()))?;
+    let bucket = request
+        .bucket
+        .clone()
+        .or_else(|| config.edited.r2_bucket.clone())
+        .filter(|name| deps.buckets.has(name))
+        .unwrap_or_else(|| deps.buckets.default_name().to_owned());
+    // Only the answer shows why others were passed over.
+    let skipped = if request.explain {
+        planned.skipped
+    } else {
+        Vec::new()
+    };
+    request.instance_id = None;
+    request.project_id = None;
+    let job = GenerateJob {
+        v: 1,
+        job_id,
+        request_id: context.request_id().to_owned(),
+        caller: JobCaller {
+            instance_id: config.instance_id.clone(),
+            org_id: config.org_id.clone(),
+            project_id: caller.project_id().cloned(),
+            key_id: caller.auth.key.as_ref().map(|key| key.key_id.clone()),
+            user_id: caller.auth.user.as_ref().map(|user| user.user_id.clone()),
+        },
+        request,
+        candidates: planned.candidates,
+        candidate: 0,
+        attempt_no: 1,
+        max_attempts: config.edited.routing.max_attempts,
+        credential_id: None,
+        image_ids,
+        bucket,
+        visibility,
+        admitted_at: Timestamp(deps.clock.now_ms()),
+        skipped,
+    };
+    Ok(Begun::Run(Box::new(Admitted {
+        job,
+        config,
+        owner,
+        timeout_ms,
+    })))
+}
+
+/// Starts the run so that it goes on when the client leaves, and waits for it.
+async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -> Served {
+    let Admitted {
+        job,
+        config,
+        owner,
+        timeout_ms,
+    } = admitted;
+    if let Some(owner) = &owner
+        && let Err(error) = owner.check(deps.clock.now_ms())
+    {
+        owner.give_back(deps).await;
+        return Served::refused(error);
+    }
+    let deadline = Deadline::after(context.started_ms(), u64::from(timeout_ms));
+    let run = Run {
+        deps: deps.clone(),
+        config: Arc::clone(&config),
+        context: call(context),
+        deadline,
+    };
+    let started = job.clone();
+    let owned = deps.clone();
+    // Whoever polls it drives it: this request, and after a disconnect the platform's own list.
+    let work = async move {
+        let report = run.start(started, None).await;
+        if let (Some(owner), End::Failed(error)) = (owner, &report.end)
+            && idempotency::costs_nothing(error.code, report.known)
+        {
+            owner.give_back(&owned).await;
+        }
+        Arc::new(report)
+    }
+    .boxed()
+    .shared();
+    deps.background.spawn(work.clone().map(|_| ()));
+    let timer = pin!(deps.clock.sleep(deadline.left_ms(deps.clock.now_ms())));
+    let report = match select(work, timer).await {
+        Either::Left((report, _)) => Some(report),
+        Either::Right(_) => None,
+    };
+    let late = || {
+        answer::of_job(
+            deps,
+            Error::new(
+                Code::ProviderTimeout,
+                "The provider has not finished within the wait; the job goes on.",
+            ),
+            &job.job_id,
+        )
+    };
+    let mut headers = HeaderMap::new();
+    let outcome = match &report {
+        None => {
+            set(&mut headers, "x-switchyard-job-id", job.job_id.as_str());
+            Err(late())
+        }
+        Some(report) => {
+            for (name, start_ms, end_ms) in &report.timings {
+                context.timing(name, *start_ms, *end_ms);
+            }
+            let total_ms = deps.clock.now_ms() - context.started_ms();
+            answer::headers(&mut headers, report, u64::try_from(total_ms).unwrap_or(0));
+            outcome_of(deps, &config, report, late)
+        }
+    };
+    Served { outcome, headers }
+}
+
+fn outcome_of<P: Ports>(
+    deps: &Deps<P>,
+    config: &InstanceConfig,
+    report: &Report,
+    late: impl Fn() -> Error,
+) -> Result<GenerateResponse> {
+    match &report.end {
+        End::Succeeded(response) => {
+            let mut response = (**response).clone();
+            answer::fill_urls(deps, config, report.job.visibility, &mut response);
+            Ok(response)
+        }
+        End::Failed(error) if report.known => {
+            Err(answer::of_job(deps, error.clone(), &report.job.job_id))
+        }
+        End::Failed(error) => Err(error.clone()),
+        End::GoesOn => Err(late()),
+    }
+}
+
+/// The first answer again, rendered from the job.
+fn replay<P: Ports>(deps: &Deps<P>, config: &InstanceConfig, found: Found) -> Served {
+    let mut headers = HeaderMap::new();
+    set(&mut headers, "idempotent-replayed", "true");
+    set(
+        &mut headers,
+        "x-switchyard-job-id",
+        found.view.job_id.as_str(),
+    );
+    let error = final_error(&found.view);
+    let outcome = match (found.view.result, error) {
+        (Some(mut response), _) => {
+            answer::fill_urls(deps, config, found.visibility, &mut response);
+            Ok(response)
+        }
+        (None, Some(error)) => Err(answer::of_job(deps, error, &found.view.job_id)),
+        (None, None) => Err(Error::internal("a succeeded job without a result")),
+    };
+    Served { outcome, headers }
+}
+
+fn call(context: &Context) -> CallContext {
+    context.call().clone()
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
