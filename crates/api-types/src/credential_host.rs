@@ -35,17 +35,26 @@ mod tests {
     fn every_adapter_has_a_vendor_address() {
         for (adapter, _) in ADAPTERS {
             let name = ProviderName::parse(adapter).unwrap();
-            assert!(ProviderSettings::default().credential_host(&name).is_some(), "{adapter}");
+            assert!(
+                ProviderSettings::default().credential_host(&name).is_some(),
+                "{adapter}"
+            );
         }
     }
 
     #[test]
     fn the_port_counts_where_it_is_not_the_usual_one() {
         let at = |url: &str| {
-            let settings = ProviderSettings { base_url: Some(url.into()), ..ProviderSettings::default() };
+            let settings = ProviderSettings {
+                base_url: Some(url.into()),
+                ..ProviderSettings::default()
+            };
             settings.credential_host(&ProviderName::parse("ideogram").unwrap())
         };
-        assert_eq!(at("http://127.0.0.1:8123/ideogram").unwrap(), "127.0.0.1:8123");
+        assert_eq!(
+            at("http://127.0.0.1:8123/ideogram").unwrap(),
+            "127.0.0.1:8123"
+        );
         assert_eq!(at("https://api.ideogram.ai/v1").unwrap(), "api.ideogram.ai");
         assert_eq!(at("no url"), None);
     }

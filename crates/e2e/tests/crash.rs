@@ -9,10 +9,12 @@ use e2e::{Client, Options, Stack, until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const KNOBS: [(&str, &str); 3] = [
+const KNOBS: [(&str, &str); 5] = [
     ("HOLDER_MS", "3000"),
     ("RENEW_MS", "1000"),
-    ("LIMITER_UNKNOWN_MS", "3000"),
+    ("LIMITER_HOLDER_FLOOR_MS", "500"),
+    ("LIMITER_HANDOVER_MS", "2000"),
+    ("LIMITER_FLUSH_MS", "200"),
 ];
 
 async fn start(
@@ -131,7 +133,7 @@ async fn no_generation_is_lost_or_paid_twice_over_kills() {
     assert!(lost.is_empty(), "{lost:?}");
 
     // No place in flight is left: four images at once fit again.
-    let answer = until("free places", 60, || async {
+    let answer = until("free places", 100, || async {
         let body = json!({"prompt": "after the storm", "instance_id": "development", "provider": "ideogram", "n": 4, "fallback": "none"});
         let request = admin.request("POST", "/api/image-gen/generate").json(&body);
         admin.try_send(request).await.ok().filter(|answer| answer.status == 200)

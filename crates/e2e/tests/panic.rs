@@ -14,7 +14,7 @@ async fn a_panic_costs_one_request() {
     let admin = stack.admin();
     let slow = admin.clone();
     let in_flight = tokio::spawn(async move {
-        slow.post("/api/probe/__probe/slow", &json!({"ms": 1500}))
+        slow.post("/api/probe/__probe/contract/clock", &json!({}))
             .await
             .status
     });

@@ -48,7 +48,11 @@ pub fn catalog(config: &InstanceConfig, now: Timestamp) -> Vec<ModelEntry> {
         if !settings.enabled {
             continue;
         }
-        let limit = config.edited.rate_limits.get(name).and_then(|limit| limit.max_inflight_images);
+        let limit = config
+            .edited
+            .rate_limits
+            .get(name)
+            .and_then(|limit| limit.max_inflight_images);
         let profile = adapter.profile();
         let default = profile.default_model().map(|model| model.id.clone());
         for model in profile.models() {
@@ -105,7 +109,8 @@ pub fn form(model: &Model) -> Value {
     let shaped = !model.ratios.is_empty();
     if shaped {
         let first = model.ratios.first();
-        let mut field = json!({"type":"string","enum":model.ratios,"default":first,"x-label":"Aspect ratio"});
+        let mut field =
+            json!({"type":"string","enum":model.ratios,"default":first,"x-label":"Aspect ratio"});
         if matches!(model.sizes, Sizes::List { .. }) {
             set(&mut field, "x-excludes", json!(["size"]));
         }
@@ -122,12 +127,18 @@ pub fn form(model: &Model) -> Value {
         fields.push(("size", field));
     }
     if !model.qualities.is_empty() {
-        fields.push(("quality", json!({"type":"string","enum":model.qualities,"default":"medium","x-label":"Quality"})));
+        fields.push((
+            "quality",
+            json!({"type":"string","enum":model.qualities,"default":"medium","x-label":"Quality"}),
+        ));
     }
     fields.push(("n", json!({"type":"integer","minimum":1,"maximum":model.max_n(),"default":1,"x-label":"Images","x-multiplies":"price"})));
     if model.has("style") {
         let styles: Vec<&String> = model.styles.iter().chain(&model.style_presets).collect();
-        fields.push(("style", json!({"type":"string","enum":styles,"x-label":"Style"})));
+        fields.push((
+            "style",
+            json!({"type":"string","enum":styles,"x-label":"Style"}),
+        ));
     }
     if let Some([low, high]) = model.seed {
         fields.push(("seed", json!({"type":"integer","minimum":low.max(1),"maximum":high,"x-label":"Seed","x-advanced":true})));
@@ -139,11 +150,18 @@ pub fn form(model: &Model) -> Value {
         fields.push(("format", json!({"type":"string","enum":model.formats,"default":model.default_format(),"x-label":"Format","x-advanced":true})));
     }
     if model.has("background") {
-        let kinds = if model.transparent { json!(["opaque", "transparent"]) } else { json!(["opaque"]) };
+        let kinds = if model.transparent {
+            json!(["opaque", "transparent"])
+        } else {
+            json!(["opaque"])
+        };
         fields.push(("background", json!({"type":"string","enum":kinds,"x-label":"Background","x-help":"Transparent needs PNG or WebP.","x-advanced":true})));
     }
     if model.has("enhance_prompt") {
-        fields.push(("enhance_prompt", json!({"type":"boolean","x-label":"Improve the prompt","x-advanced":true})));
+        fields.push((
+            "enhance_prompt",
+            json!({"type":"boolean","x-label":"Improve the prompt","x-advanced":true}),
+        ));
     }
     if model.has("moderation") {
         fields.push(("moderation", json!({"type":"string","enum":["default","low"],"default":"default","x-label":"Moderation","x-advanced":true})));

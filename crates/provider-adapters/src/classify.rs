@@ -33,8 +33,17 @@ pub enum Reached {
 }
 
 /// A call without a usable answer.
-pub fn broken(phase: Phase, reached: Reached, timed_out: bool, cause: impl Into<String>) -> ProviderError {
-    let kind = if timed_out { Kind::Timeout } else { Kind::Unavailable };
+pub fn broken(
+    phase: Phase,
+    reached: Reached,
+    timed_out: bool,
+    cause: impl Into<String>,
+) -> ProviderError {
+    let kind = if timed_out {
+        Kind::Timeout
+    } else {
+        Kind::Unavailable
+    };
     let error = match (phase, reached) {
         (Phase::Probe | Phase::Cancel, _) | (Phase::Submit, Reached::NotSent) => {
             ProviderError::new(kind, Accepted::No)
@@ -90,7 +99,8 @@ pub fn refused(
     error.provider_code = verdict.code;
     error.observed_limit = verdict.observed_limit;
     error.retry_after_ms = wire::retry_after_ms(&response.headers, now);
-    if let (Advice::RetrySame { after_ms }, Some(wait)) = (&mut error.advice, error.retry_after_ms) {
+    if let (Advice::RetrySame { after_ms }, Some(wait)) = (&mut error.advice, error.retry_after_ms)
+    {
         *after_ms = wait;
     }
     if matches!(error.advice, Advice::RetrySame { .. }) && wire::forbids_retry(&response.headers) {
@@ -106,9 +116,8 @@ const fn kind_of(status: u16) -> Kind {
         402 => Kind::Quota,
         408 | 504 | 522 | 524 => Kind::Timeout,
         429 => Kind::RateLimited,
-        409 => Kind::Unavailable,
+        409 | 500..=599 => Kind::Unavailable,
         400..=499 => Kind::Invalid,
-        500..=599 => Kind::Unavailable,
         _ => Kind::ContractMismatch,
     }
 }
@@ -134,8 +143,15 @@ mod tests {
     use http::HeaderMap;
 
     fn judged(flow: Flow, phase: Phase, status: u16, envelope: bool) -> ProviderError {
-        let response = RawResponse { status, headers: HeaderMap::new(), body: Bytes::from_static(b"<html>") };
-        let verdict = Verdict { envelope, ..Verdict::default() };
+        let response = RawResponse {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"<html>"),
+        };
+        let verdict = Verdict {
+            envelope,
+            ..Verdict::default()
+        };
         refused(flow, phase, &response, verdict, Timestamp(0))
     }
 
@@ -153,7 +169,12 @@ mod tests {
             (409, Kind::Unavailable, Maybe, Advice::Reconcile),
             (413, Kind::Invalid, No, Advice::Never),
             (422, Kind::Invalid, No, Advice::Never),
-            (429, Kind::RateLimited, No, Advice::RetrySame { after_ms: 5_000 }),
+            (
+                429,
+                Kind::RateLimited,
+                No,
+                Advice::RetrySame { after_ms: 5_000 },
+            ),
             (302, Kind::ContractMismatch, Maybe, Advice::Reconcile),
             (504, Kind::Timeout, Maybe, Advice::Reconcile),
             (520, Kind::Unavailable, Maybe, Advice::Reconcile),
@@ -168,7 +189,11 @@ mod tests {
         for (status, kind, accepted, advice) in table {
             for flow in [Flow::Poll, Flow::Sync] {
                 let error = judged(flow, Phase::Submit, status, true);
-                assert_eq!((error.kind, error.accepted, error.advice), (kind, accepted, advice), "{status} {flow:?}");
+                assert_eq!(
+                    (error.kind, error.accepted, error.advice),
+                    (kind, accepted, advice),
+                    "{status} {flow:?}"
+                );
             }
         }
         for status in [500, 502, 503, 529] {
@@ -176,7 +201,11 @@ mod tests {
             assert_eq!((sync.accepted, sync.advice), (No, once), "{status}");
             for (flow, envelope) in [(Flow::Sync, false), (Flow::Poll, true), (Flow::Poll, false)] {
                 let error = judged(flow, Phase::Submit, status, envelope);
-                assert_eq!((error.accepted, error.advice), (Maybe, Advice::Reconcile), "{status} {flow:?}");
+                assert_eq!(
+                    (error.accepted, error.advice),
+                    (Maybe, Advice::Reconcile),
+                    "{status} {flow:?}"
+                );
             }
         }
     }
@@ -186,7 +215,11 @@ mod tests {
         for status in [401, 404, 429, 500, 521, 302] {
             for phase in [Phase::Status, Phase::Result, Phase::Download] {
                 let error = judged(Flow::Poll, phase, status, true);
-                assert_eq!((error.accepted, error.advice), (Accepted::Yes, Advice::Reconcile), "{status}");
+                assert_eq!(
+                    (error.accepted, error.advice),
+                    (Accepted::Yes, Advice::Reconcile),
+                    "{status}"
+                );
             }
         }
         let lost = broken(Phase::Status, Reached::NotSent, false, "x");
@@ -196,9 +229,15 @@ mod tests {
     #[test]
     fn a_broken_call_is_unsent_only_for_certain() {
         let unsent = broken(Phase::Submit, Reached::NotSent, false, "refused");
-        assert_eq!((unsent.kind, unsent.accepted), (Kind::Unavailable, Accepted::No));
+        assert_eq!(
+            (unsent.kind, unsent.accepted),
+            (Kind::Unavailable, Accepted::No)
+        );
         let cut = broken(Phase::Submit, Reached::MaybeSent, false, "reset");
-        assert_eq!((cut.kind, cut.accepted, cut.advice), (Kind::Unavailable, Accepted::Maybe, Advice::Reconcile));
+        assert_eq!(
+            (cut.kind, cut.accepted, cut.advice),
+            (Kind::Unavailable, Accepted::Maybe, Advice::Reconcile)
+        );
         let late = broken(Phase::Submit, Reached::MaybeSent, true, "deadline");
         assert_eq!((late.kind, late.accepted), (Kind::Timeout, Accepted::Maybe));
     }

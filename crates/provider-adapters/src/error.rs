@@ -216,9 +216,10 @@ impl ProviderError {
             // A job that was accepted and has run out of time is late, not lost from sight.
             Kind::Timeout if matches!(self.accepted, Accepted::Maybe) => Outcome::Unknown,
             Kind::Timeout => Outcome::Timeout,
-            Kind::Unavailable if unsure => Outcome::Unknown,
+            Kind::Unavailable | Kind::NoOutput | Kind::ContractMismatch if unsure => {
+                Outcome::Unknown
+            }
             Kind::Unavailable => Outcome::Unavailable,
-            Kind::NoOutput | Kind::ContractMismatch if unsure => Outcome::Unknown,
             Kind::NoOutput | Kind::ContractMismatch => Outcome::NoOutput,
             Kind::ExpiredResult => Outcome::ResultLost,
         }
@@ -315,20 +316,104 @@ mod tests {
     fn each_kind_has_its_answer_outcome_and_breaker() {
         use Accepted::{Maybe, No, Yes};
         let table = [
-            (Kind::Auth, No, Code::ProviderAuth, Outcome::Auth, Some(true)),
-            (Kind::Quota, No, Code::ProviderQuota, Outcome::Quota, Some(true)),
-            (Kind::RateLimited, No, Code::RateLimited, Outcome::RateLimited, None),
-            (Kind::Invalid, No, Code::InvalidRequest, Outcome::Invalid, None),
-            (Kind::RejectedBySafety, No, Code::RejectedBySafety, Outcome::RejectedBySafety, Some(false)),
-            (Kind::Timeout, No, Code::ProviderTimeout, Outcome::Timeout, Some(true)),
-            (Kind::Timeout, Maybe, Code::ProviderTimeout, Outcome::Unknown, Some(true)),
-            (Kind::Timeout, Yes, Code::ProviderTimeout, Outcome::Timeout, Some(true)),
-            (Kind::Unavailable, No, Code::ProviderError, Outcome::Unavailable, Some(true)),
-            (Kind::Unavailable, Maybe, Code::OutcomeUnknown, Outcome::Unknown, Some(true)),
-            (Kind::NoOutput, Yes, Code::ProviderError, Outcome::NoOutput, Some(true)),
-            (Kind::ContractMismatch, Yes, Code::ProviderError, Outcome::NoOutput, Some(true)),
-            (Kind::ContractMismatch, Maybe, Code::OutcomeUnknown, Outcome::Unknown, Some(true)),
-            (Kind::ExpiredResult, Yes, Code::ResultExpired, Outcome::ResultLost, Some(false)),
+            (
+                Kind::Auth,
+                No,
+                Code::ProviderAuth,
+                Outcome::Auth,
+                Some(true),
+            ),
+            (
+                Kind::Quota,
+                No,
+                Code::ProviderQuota,
+                Outcome::Quota,
+                Some(true),
+            ),
+            (
+                Kind::RateLimited,
+                No,
+                Code::RateLimited,
+                Outcome::RateLimited,
+                None,
+            ),
+            (
+                Kind::Invalid,
+                No,
+                Code::InvalidRequest,
+                Outcome::Invalid,
+                None,
+            ),
+            (
+                Kind::RejectedBySafety,
+                No,
+                Code::RejectedBySafety,
+                Outcome::RejectedBySafety,
+                Some(false),
+            ),
+            (
+                Kind::Timeout,
+                No,
+                Code::ProviderTimeout,
+                Outcome::Timeout,
+                Some(true),
+            ),
+            (
+                Kind::Timeout,
+                Maybe,
+                Code::ProviderTimeout,
+                Outcome::Unknown,
+                Some(true),
+            ),
+            (
+                Kind::Timeout,
+                Yes,
+                Code::ProviderTimeout,
+                Outcome::Timeout,
+                Some(true),
+            ),
+            (
+                Kind::Unavailable,
+                No,
+                Code::ProviderError,
+                Outcome::Unavailable,
+                Some(true),
+            ),
+            (
+                Kind::Unavailable,
+                Maybe,
+                Code::OutcomeUnknown,
+                Outcome::Unknown,
+                Some(true),
+            ),
+            (
+                Kind::NoOutput,
+                Yes,
+                Code::ProviderError,
+                Outcome::NoOutput,
+                Some(true),
+            ),
+            (
+                Kind::ContractMismatch,
+                Yes,
+                Code::ProviderError,
+                Outcome::NoOutput,
+                Some(true),
+            ),
+            (
+                Kind::ContractMismatch,
+                Maybe,
+                Code::OutcomeUnknown,
+                Outcome::Unknown,
+                Some(true),
+            ),
+            (
+                Kind::ExpiredResult,
+                Yes,
+                Code::ResultExpired,
+                Outcome::ResultLost,
+                Some(false),
+            ),
         ];
         for (kind, accepted, code, outcome, breaker) in table {
             let error = ProviderError::new(kind, accepted);
@@ -343,7 +428,12 @@ mod tests {
 
     #[test]
     fn what_may_have_been_accepted_is_never_advised_to_be_sent_again() {
-        for kind in [Kind::Timeout, Kind::Unavailable, Kind::ContractMismatch, Kind::RateLimited] {
+        for kind in [
+            Kind::Timeout,
+            Kind::Unavailable,
+            Kind::ContractMismatch,
+            Kind::RateLimited,
+        ] {
             assert_eq!(
                 ProviderError::new(kind, Accepted::Maybe).advice,
                 Advice::Reconcile

@@ -21,6 +21,7 @@ pub use error::{Accepted, Advice, Kind, ProviderError};
 pub use image::ImageAdapter;
 pub use plan::{Plan, PlanRequest, plan};
 pub use types::{
-    About, ActualCost, AuthScheme, Body, Flow, FormatContext, Formatted, JobResult, JobStatus, MalformedSecret,
-    OutboundRequest, ParseContext, Parsed, Phase, ProbeReport, ProviderSecret, RawResponse, Submission,
+    About, ActualCost, AuthScheme, Body, Flow, FormatContext, Formatted, JobResult, JobStatus,
+    MalformedSecret, OutboundRequest, ParseContext, Parsed, Phase, ProbeReport, ProviderSecret,
+    RawResponse, Submission,
 };

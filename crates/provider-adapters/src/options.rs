@@ -67,7 +67,10 @@ impl std::fmt::Display for Unfit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::PromptTooLong { limit, length } => {
-                write!(f, "the prompt has {length} characters, the model reads {limit}")
+                write!(
+                    f,
+                    "the prompt has {length} characters, the model reads {limit}"
+                )
             }
             Self::NTooLarge { limit } => write!(f, "at most {limit} images a request"),
             Self::Unsupported { option, allowed } => write!(f, "{option}: {allowed}"),
@@ -115,10 +118,17 @@ pub fn check(prompt: &str, options: &ImageOptions) -> Result<(), Unfit> {
     if !(1..=10).contains(&options.n) {
         return invalid("n", "must be 1 to 10");
     }
-    if options.seed.is_some_and(|seed| seed == 0 || seed > 2_147_483_647) {
+    if options
+        .seed
+        .is_some_and(|seed| seed == 0 || seed > 2_147_483_647)
+    {
         return invalid("seed", "must be 1 to 2147483647");
     }
-    if let Some(key) = options.provider_options.keys().find(|key| passthrough::is_reserved(key)) {
+    if let Some(key) = options
+        .provider_options
+        .keys()
+        .find(|key| passthrough::is_reserved(key))
+    {
         return invalid(&format!("provider_options.{key}"), "is set by the platform");
     }
     Ok(())
@@ -144,11 +154,11 @@ impl Fit<'_> {
     fn settle<T>(
         &mut self,
         option: &str,
-        from: impl ToString,
+        from: &str,
         nearest: Option<(T, String)>,
         allowed: &str,
     ) -> Result<Option<T>, Unfit> {
-        let from = from.to_string();
+        let from = from.to_owned();
         match (self.policy, nearest) {
             (OnUnsupported::Error, _) => Err(Unfit::Unsupported {
                 option: option.to_owned(),
@@ -167,9 +177,13 @@ impl Fit<'_> {
 
     fn quality(&mut self, asked: Option<Quality>) -> Result<Option<Quality>, Unfit> {
         let has = &self.model.qualities;
-        let rank = |quality: Quality| (quality as u8).abs_diff(asked.unwrap_or(Quality::Medium) as u8);
+        let rank =
+            |quality: Quality| (quality as u8).abs_diff(asked.unwrap_or(Quality::Medium) as u8);
         // Of two equally near, the cheaper one.
-        let nearest = has.iter().copied().min_by_key(|quality| (rank(*quality), *quality));
+        let nearest = has
+            .iter()
+            .copied()
+            .min_by_key(|quality| (rank(*quality), *quality));
         let default = nearest_to_medium(has);
         let Some(asked) = asked else {
             return Ok(default);
@@ -177,20 +191,36 @@ impl Fit<'_> {
         if has.contains(&asked) {
             return Ok(Some(asked));
         }
-        let words = has.iter().copied().map(quality_word).collect::<Vec<_>>().join(", ");
+        let words = has
+            .iter()
+            .copied()
+            .map(quality_word)
+            .collect::<Vec<_>>()
+            .join(", ");
         let nearest = nearest.map(|quality| (quality, quality_word(quality).to_owned()));
-        let allowed = if words.is_empty() { "no quality".to_owned() } else { words };
-        Ok(self.settle("quality", quality_word(asked), nearest, &allowed)?.or(default))
+        let allowed = if words.is_empty() {
+            "no quality".to_owned()
+        } else {
+            words
+        };
+        Ok(self
+            .settle("quality", quality_word(asked), nearest, &allowed)?
+            .or(default))
     }
 
     /// Size and ratio as sent; exactly one of them, or none where nothing can be asked for.
     fn shape(&mut self, options: &ImageOptions) -> Result<(Option<String>, Option<String>), Unfit> {
         let asked_size = options.size.as_deref().and_then(Size::parse);
-        let asked_ratio = options.aspect_ratio.as_deref().and_then(|text| Some((text, size::parse_ratio(text)?)));
+        let asked_ratio = options
+            .aspect_ratio
+            .as_deref()
+            .and_then(|text| Some((text, size::parse_ratio(text)?)));
         let model = self.model;
         let default = || match (&model.ratios[..], &model.sizes) {
             ([first, ..], _) => (None, Some(first.clone())),
-            (_, Sizes::List { values } | Sizes::Multiple { values, .. }) => (values.first().cloned(), None),
+            (_, Sizes::List { values } | Sizes::Multiple { values, .. }) => {
+                (values.first().cloned(), None)
+            }
             (_, Sizes::RatioOnly {} | Sizes::Fixed { .. }) => (None, None),
         };
         if let Some(asked) = asked_size {
@@ -199,7 +229,11 @@ impl Fit<'_> {
                 Sizes::Multiple { .. } => {
                     let bounds = bounds(&model.sizes);
                     bounds.and_then(|bounds| {
-                        if bounds.holds(asked) { Some(asked) } else { bounds.fit(asked.ratio(), asked.pixels()) }
+                        if bounds.holds(asked) {
+                            Some(asked)
+                        } else {
+                            bounds.fit(asked.ratio(), asked.pixels())
+                        }
                     })
                 }
                 Sizes::Fixed { value } => Size::parse(value),
@@ -210,11 +244,17 @@ impl Fit<'_> {
             }
             if let Some(chosen) = chosen {
                 let allowed = describe(&model.sizes);
-                let kept = self.settle("size", asked, Some((chosen.to_string(), chosen.to_string())), &allowed)?;
+                let kept = self.settle(
+                    "size",
+                    &asked.to_string(),
+                    Some((chosen.to_string(), chosen.to_string())),
+                    &allowed,
+                )?;
                 return Ok(kept.map_or_else(default, |size| (Some(size), None)));
             }
-            let near = size::nearest_ratio(&model.ratios, asked.ratio()).map(|ratio| (ratio.to_owned(), ratio.to_owned()));
-            let kept = self.settle("size", asked, near, "ratios only")?;
+            let near = size::nearest_ratio(&model.ratios, asked.ratio())
+                .map(|ratio| (ratio.to_owned(), ratio.to_owned()));
+            let kept = self.settle("size", &asked.to_string(), near, "ratios only")?;
             return Ok(kept.map_or_else(default, |ratio| (None, Some(ratio))));
         }
         if let Some((text, ratio)) = asked_ratio {
@@ -224,13 +264,17 @@ impl Fit<'_> {
                 return Ok((None, Some(same.clone())));
             }
             if !model.ratios.is_empty() {
-                let near = size::nearest_ratio(&model.ratios, ratio).map(|ratio| (ratio.to_owned(), ratio.to_owned()));
+                let near = size::nearest_ratio(&model.ratios, ratio)
+                    .map(|ratio| (ratio.to_owned(), ratio.to_owned()));
                 let kept = self.settle("aspect_ratio", text, near, &model.ratios.join(", "))?;
                 return Ok(kept.map_or_else(default, |ratio| (None, Some(ratio))));
             }
             let chosen = match &model.sizes {
                 Sizes::List { values } | Sizes::Multiple { values, .. } => {
-                    let pixels = values.first().and_then(|text| Size::parse(text)).map_or(1 << 20, Size::pixels);
+                    let pixels = values
+                        .first()
+                        .and_then(|text| Size::parse(text))
+                        .map_or(1 << 20, Size::pixels);
                     bounds(&model.sizes).map_or_else(
                         || size::nearest(values, ratio, pixels),
                         |bounds| bounds.fit(ratio, pixels),
@@ -253,9 +297,17 @@ impl Fit<'_> {
         Ok(default())
     }
 
-    fn format(&mut self, options: &ImageOptions, transparent: bool) -> Result<Option<ImageFormat>, Unfit> {
+    fn format(
+        &mut self,
+        options: &ImageOptions,
+        transparent: bool,
+    ) -> Result<Option<ImageFormat>, Unfit> {
         let first = self.model.default_format();
-        let has: Vec<ImageFormat> = if self.model.formats.is_empty() { vec![first] } else { self.model.formats.clone() };
+        let has: Vec<ImageFormat> = if self.model.formats.is_empty() {
+            vec![first]
+        } else {
+            self.model.formats.clone()
+        };
         let fits = |format: &ImageFormat| {
             has.contains(format) && !(transparent && *format == ImageFormat::Jpeg)
         };
@@ -265,8 +317,16 @@ impl Fit<'_> {
         if fits(&asked) {
             return Ok(Some(asked));
         }
-        let nearest = has.iter().copied().find(|format| fits(format)).map(|format| (format, format.as_str().to_owned()));
-        let words = has.iter().map(|format| format.as_str()).collect::<Vec<_>>().join(", ");
+        let nearest = has
+            .iter()
+            .copied()
+            .find(|format| fits(format))
+            .map(|format| (format, format.as_str().to_owned()));
+        let words = has
+            .iter()
+            .map(|format| format.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         self.settle("format", asked.as_str(), nearest, &words)
     }
 
@@ -280,8 +340,12 @@ impl Fit<'_> {
             })
         };
         match asked {
-            Some(BackgroundKind::Transparent) if !model.transparent => refused("no transparent background"),
-            Some(BackgroundKind::Opaque) if model.transparent && !choice => refused("no opaque background"),
+            Some(BackgroundKind::Transparent) if !model.transparent => {
+                refused("no transparent background")
+            }
+            Some(BackgroundKind::Opaque) if model.transparent && !choice => {
+                refused("no opaque background")
+            }
             _ => Ok(()),
         }
     }
@@ -295,7 +359,11 @@ impl Fit<'_> {
             return Ok(Some(asked.clone()));
         }
         let words = self.model.styles.join(", ");
-        let allowed = if words.is_empty() { "no style".to_owned() } else { words };
+        let allowed = if words.is_empty() {
+            "no style".to_owned()
+        } else {
+            words
+        };
         self.settle("style", asked, None, &allowed)
     }
 
@@ -304,13 +372,18 @@ impl Fit<'_> {
             return Ok(None);
         };
         let Some([low, high]) = self.model.seed else {
-            return self.settle("seed", asked, None, "no seed");
+            return self.settle("seed", &asked.to_string(), None, "no seed");
         };
         if (low..=high).contains(&asked) {
             return Ok(Some(asked));
         }
         let near = asked.clamp(low, high);
-        self.settle("seed", asked, Some((near, near.to_string())), &format!("{low} to {high}"))
+        self.settle(
+            "seed",
+            &asked.to_string(),
+            Some((near, near.to_string())),
+            &format!("{low} to {high}"),
+        )
     }
 
     fn moderation(&mut self, asked: Option<Moderation>) -> Result<Option<Moderation>, Unfit> {
@@ -334,7 +407,9 @@ impl Fit<'_> {
 
 fn nearest_to_medium(has: &[Quality]) -> Option<Quality> {
     let rank = |quality: Quality| (quality as u8).abs_diff(Quality::Medium as u8);
-    has.iter().copied().min_by_key(|quality| (rank(*quality), *quality))
+    has.iter()
+        .copied()
+        .min_by_key(|quality| (rank(*quality), *quality))
 }
 
 const fn quality_word(quality: Quality) -> &'static str {
@@ -370,7 +445,13 @@ const fn bounds(sizes: &Sizes) -> Option<Bounds> {
 fn describe(sizes: &Sizes) -> String {
     match sizes {
         Sizes::List { values } => format!("{} sizes", values.len()),
-        Sizes::Multiple { of, min, max, max_ratio, .. } => {
+        Sizes::Multiple {
+            of,
+            min,
+            max,
+            max_ratio,
+            ..
+        } => {
             format!("multiples of {of}, {min} to {max}, ratio up to {max_ratio}:1")
         }
         Sizes::RatioOnly {} => "ratios only".to_owned(),
@@ -407,7 +488,9 @@ pub fn fit(model: &Model, prompt: &str, options: &ImageOptions) -> Result<Fitted
     let quality = fit.quality(options.quality)?;
     let seed = fit.seed(options.seed)?;
     let negative_prompt = match &options.negative_prompt {
-        Some(text) if !model.has("negative_prompt") => fit.settle("negative_prompt", text, None, "no negative prompt")?,
+        Some(text) if !model.has("negative_prompt") => {
+            fit.settle("negative_prompt", text, None, "no negative prompt")?
+        }
         other => other.clone(),
     };
     let style = fit.style(options.style.as_ref())?;
@@ -415,7 +498,9 @@ pub fn fit(model: &Model, prompt: &str, options: &ImageOptions) -> Result<Fitted
     let enhance_prompt = match options.enhance_prompt {
         // Leaving the prompt alone is what a model without the option does.
         Some(false) if !model.has("enhance_prompt") => None,
-        Some(true) if !model.has("enhance_prompt") => fit.settle("enhance_prompt", true, None, "no prompt enhancement")?,
+        Some(true) if !model.has("enhance_prompt") => {
+            fit.settle("enhance_prompt", "true", None, "no prompt enhancement")?
+        }
         other => other,
     };
     let moderation = fit.moderation(options.moderation)?;

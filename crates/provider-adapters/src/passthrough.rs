@@ -8,7 +8,14 @@ use api_types::ImageOptions;
 use serde_json::Value;
 
 /// Members that decide how the platform talks to a vendor, and how many images are paid.
-const RESERVED: [&str; 6] = ["webhook_url", "webhook", "async", "stream", "n", "response_format"];
+const RESERVED: [&str; 6] = [
+    "webhook_url",
+    "webhook",
+    "async",
+    "stream",
+    "n",
+    "response_format",
+];
 
 /// Whether a member is the platform's own.
 pub(crate) fn is_reserved(key: &str) -> bool {
@@ -21,7 +28,11 @@ pub(crate) fn check(model: &Model, options: &ImageOptions) -> Result<(), Unfit> 
         let field = format!("provider_options.{key}");
         let Some(schema) = model.passthrough.get(key) else {
             let known: Vec<&str> = model.passthrough.keys().map(String::as_str).collect();
-            let allowed = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let allowed = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
             return Err(Unfit::Unsupported {
                 option: field,
                 allowed: format!("{} takes {allowed}", model.id),
@@ -31,7 +42,10 @@ pub(crate) fn check(model: &Model, options: &ImageOptions) -> Result<(), Unfit> 
             return Err(Unfit::Invalid { field, rule });
         }
     }
-    let preset = options.style.as_ref().is_some_and(|style| model.style_presets.contains(style));
+    let preset = options
+        .style
+        .as_ref()
+        .is_some_and(|style| model.style_presets.contains(style));
     if preset && options.provider_options.contains_key("style_codes") {
         return Err(Unfit::Invalid {
             field: "provider_options.style_codes".to_owned(),
@@ -62,13 +76,16 @@ fn fits(schema: &Value, value: &Value) -> Result<(), String> {
     }
     let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
     if let Some(number) = value.as_f64()
-        && (bound("minimum").is_some_and(|least| number < least) || bound("maximum").is_some_and(|most| number > most))
+        && (bound("minimum").is_some_and(|least| number < least)
+            || bound("maximum").is_some_and(|most| number > most))
     {
         return Err("is out of range".to_owned());
     }
     if let Some(text) = value.as_str() {
         let length = text.chars().count() as f64;
-        if bound("minLength").is_some_and(|least| length < least) || bound("maxLength").is_some_and(|most| length > most) {
+        if bound("minLength").is_some_and(|least| length < least)
+            || bound("maxLength").is_some_and(|most| length > most)
+        {
             return Err("has the wrong length".to_owned());
         }
     }
@@ -93,11 +110,23 @@ mod tests {
         let table = [
             (json!({"type":"object"}), json!({}), json!([])),
             (json!({"type":"boolean"}), json!(true), json!("true")),
-            (json!({"type":"integer","minimum":0,"maximum":100}), json!(100), json!(101)),
+            (
+                json!({"type":"integer","minimum":0,"maximum":100}),
+                json!(100),
+                json!(101),
+            ),
             (json!({"type":"integer"}), json!(1), json!(1.5)),
             (json!({"enum":["x1"]}), json!("x1"), json!("x2")),
-            (json!({"type":"array","maxItems":1,"items":{"type":"string","minLength":8,"maxLength":8}}), json!(["00aa11bb"]), json!(["0"])),
-            (json!({"type":"array","maxItems":1}), json!([1]), json!([1, 2])),
+            (
+                json!({"type":"array","maxItems":1,"items":{"type":"string","minLength":8,"maxLength":8}}),
+                json!(["00aa11bb"]),
+                json!(["0"]),
+            ),
+            (
+                json!({"type":"array","maxItems":1}),
+                json!([1]),
+                json!([1, 2]),
+            ),
         ];
         for (schema, good, bad) in table {
             assert!(fits(&schema, &good).is_ok(), "{schema} {good}");

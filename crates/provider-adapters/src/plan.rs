@@ -9,8 +9,9 @@ use crate::options::{self, Unfit};
 use crate::price::Estimate;
 use crate::registry;
 use api_types::{
-    CredentialState, Fallback, FallbackWord, GenerateRequest, ImageOptions, InstanceConfig, JobCandidate, LimiterStats,
-    Optimize, ProviderName, ProviderSettings, Skipped, Timestamp, UnknownPrice, Warning,
+    CredentialState, Fallback, FallbackWord, GenerateRequest, ImageOptions, InstanceConfig,
+    JobCandidate, LimiterStats, Optimize, ProviderName, ProviderSettings, Skipped, Timestamp,
+    UnknownPrice, Warning,
 };
 use errors::{Code, Error};
 use serde::Serialize;
@@ -73,24 +74,42 @@ impl Plan {
         if let Some(Unfit::Invalid { field, rule }) = &self.invalid {
             return Error::invalid_field(field, rule.clone());
         }
-        let real: Vec<&Skipped> = self.skipped.iter().filter(|skipped| !matches!(skipped.reason.as_str(), "not_requested" | "deprecated")).collect();
-        let all = |reason: &str| !real.is_empty() && real.iter().all(|skipped| skipped.reason == reason);
+        let real: Vec<&Skipped> = self
+            .skipped
+            .iter()
+            .filter(|skipped| !matches!(skipped.reason.as_str(), "not_requested" | "deprecated"))
+            .collect();
+        let all =
+            |reason: &str| !real.is_empty() && real.iter().all(|skipped| skipped.reason == reason);
         if all("breaker_open") {
-            let error = Error::new(Code::ProviderUnavailable, "No provider is available right now.");
+            let error = Error::new(
+                Code::ProviderUnavailable,
+                "No provider is available right now.",
+            );
             return error
                 .with_retry_after_ms(self.breaker_ms.unwrap_or(1_000).max(1_000))
                 .with_details(json!({"skipped": self.skipped}));
         }
         let first = real.iter().find_map(|skipped| skipped.option.as_deref());
         if let Some(option) = first.filter(|option| option.starts_with("provider_options."))
-            && real.iter().all(|skipped| skipped.option.as_deref() == Some(option))
+            && real
+                .iter()
+                .all(|skipped| skipped.option.as_deref() == Some(option))
         {
-            return Error::invalid_field(option, "no model takes it").with_detail("skipped", json!(self.skipped));
+            return Error::invalid_field(option, "no model takes it")
+                .with_detail("skipped", json!(self.skipped));
         }
         let (code, text) = if real.iter().any(|skipped| skipped.reason == "price_unknown")
-            && real.iter().all(|skipped| matches!(skipped.reason.as_str(), "price_unknown" | "no_credentials" | "disabled"))
-        {
-            (Code::PriceUnknown, "No provider that could serve this has a known price.")
+            && real.iter().all(|skipped| {
+                matches!(
+                    skipped.reason.as_str(),
+                    "price_unknown" | "no_credentials" | "disabled"
+                )
+            }) {
+            (
+                Code::PriceUnknown,
+                "No provider that could serve this has a known price.",
+            )
         } else {
             (Code::NoRoute, "No provider can serve this request.")
         };
@@ -115,7 +134,8 @@ struct Wish {
 }
 
 fn named(text: Option<&str>) -> Option<String> {
-    text.filter(|text| !text.is_empty() && *text != "auto").map(str::to_owned)
+    text.filter(|text| !text.is_empty() && *text != "auto")
+        .map(str::to_owned)
 }
 
 impl Wish {
@@ -127,12 +147,22 @@ impl Wish {
         };
         let silent = wish == Self::default();
         if silent && request.provider.is_none() && request.model.is_none() {
-            wish.provider = routing.default_provider.as_ref().map(|name| name.as_str().to_owned());
+            wish.provider = routing
+                .default_provider
+                .as_ref()
+                .map(|name| name.as_str().to_owned());
             wish.model = named(routing.default_model.as_deref());
         }
         if let Some((provider, model)) = wish.model.as_deref().and_then(|text| text.split_once('/'))
-            && wish.provider.as_deref().is_none_or(|named| named == provider)
-            && config.edited.providers.keys().any(|name| name.as_str() == provider)
+            && wish
+                .provider
+                .as_deref()
+                .is_none_or(|named| named == provider)
+            && config
+                .edited
+                .providers
+                .keys()
+                .any(|name| name.as_str() == provider)
         {
             wish = Self {
                 provider: Some(provider.to_owned()),
@@ -147,7 +177,9 @@ impl Wish {
     }
 
     fn admits(&self, provider: &ProviderName) -> bool {
-        self.provider.as_deref().is_none_or(|named| named == provider.as_str())
+        self.provider
+            .as_deref()
+            .is_none_or(|named| named == provider.as_str())
     }
 }
 
@@ -203,7 +235,11 @@ pub fn plan(
             let Some((provider, model)) = entry.split_once('/') else {
                 continue;
             };
-            let known = config.edited.providers.iter().find(|(name, _)| name.as_str() == provider);
+            let known = config
+                .edited
+                .providers
+                .iter()
+                .find(|(name, _)| name.as_str() == provider);
             if let Some((name, settings)) = known {
                 planner.consider(name, settings, Pick::Named(model), wish.is_open(), place);
             }
@@ -214,9 +250,11 @@ pub fn plan(
 
 fn in_list(fallback: &Fallback, provider: &ProviderName) -> bool {
     match fallback {
-        Fallback::List(entries) => entries
-            .iter()
-            .any(|entry| entry.split_once('/').is_some_and(|(name, _)| name == provider.as_str())),
+        Fallback::List(entries) => entries.iter().any(|entry| {
+            entry
+                .split_once('/')
+                .is_some_and(|(name, _)| name == provider.as_str())
+        }),
         Fallback::Word(_) => false,
     }
 }
@@ -231,7 +269,14 @@ enum Pick<'a> {
 }
 
 impl Planner<'_> {
-    fn skip(&mut self, provider: &ProviderName, model: &str, reason: &str, option: Option<&str>, detail: Option<String>) {
+    fn skip(
+        &mut self,
+        provider: &ProviderName,
+        model: &str,
+        reason: &str,
+        option: Option<&str>,
+        detail: Option<String>,
+    ) {
         self.plan.skipped.push(Skipped {
             provider: provider.as_str().to_owned(),
             model: model.to_owned(),
@@ -241,7 +286,14 @@ impl Planner<'_> {
         });
     }
 
-    fn consider(&mut self, name: &ProviderName, settings: &ProviderSettings, pick: Pick<'_>, primary: bool, order: usize) {
+    fn consider(
+        &mut self,
+        name: &ProviderName,
+        settings: &ProviderSettings,
+        pick: Pick<'_>,
+        primary: bool,
+        order: usize,
+    ) {
         if !settings.enabled {
             return self.skip(name, "", "disabled", None, None);
         }
@@ -250,12 +302,23 @@ impl Planner<'_> {
             Err(error) => return self.skip(name, "", "disabled", None, Some(error.public)),
         };
         let keyless = settings.allow_private_host && matches!(adapter, ImageAdapter::OpenAi(_));
-        let has_key = matches!(settings.credential_state, CredentialState::Set | CredentialState::Failing);
+        let has_key = matches!(
+            settings.credential_state,
+            CredentialState::Set | CredentialState::Failing
+        );
         if !has_key && !keyless {
             return self.skip(name, "", "no_credentials", None, None);
         }
-        if let Some(breaker_ms) = self.stats.get(name).map(|stats| stats.breaker_ms).filter(|ms| *ms > 0) {
-            let soonest = self.plan.breaker_ms.map_or(breaker_ms, |known| known.min(breaker_ms));
+        if let Some(breaker_ms) = self
+            .stats
+            .get(name)
+            .map(|stats| stats.breaker_ms)
+            .filter(|ms| *ms > 0)
+        {
+            let soonest = self
+                .plan
+                .breaker_ms
+                .map_or(breaker_ms, |known| known.min(breaker_ms));
             self.plan.breaker_ms = Some(soonest);
             return self.skip(name, "", "breaker_open", None, None);
         }
@@ -286,9 +349,21 @@ impl Planner<'_> {
     }
 
     /// Whether a provider's model becomes a candidate; if not, why.
-    fn judge(&mut self, adapter: &ImageAdapter, settings: &ProviderSettings, model: &Model, primary: bool, order: usize, by_name: bool) -> bool {
+    fn judge(
+        &mut self,
+        adapter: &ImageAdapter,
+        settings: &ProviderSettings,
+        model: &Model,
+        primary: bool,
+        order: usize,
+        by_name: bool,
+    ) -> bool {
         let name = adapter.profile().name().clone();
-        if self.found.iter().any(|found| found.candidate.provider == name && found.candidate.model == model.id) {
+        if self
+            .found
+            .iter()
+            .any(|found| found.candidate.provider == name && found.candidate.model == model.id)
+        {
             return false;
         }
         if !self.is_allowed(&name, settings, model) {
@@ -299,7 +374,13 @@ impl Planner<'_> {
         if let Some(day) = &model.deprecated_on {
             let over = self.now.day().as_str() >= day.as_str();
             if over && !by_name {
-                self.skip(&name, &model.id, "deprecated", None, Some(format!("since {day}")));
+                self.skip(
+                    &name,
+                    &model.id,
+                    "deprecated",
+                    None,
+                    Some(format!("since {day}")),
+                );
                 return false;
             }
             if over || self.now.plus_ms(NOTICE_MS).day().as_str() >= day.as_str() {
@@ -311,7 +392,12 @@ impl Planner<'_> {
                 });
             }
         }
-        let limit = self.config.edited.rate_limits.get(&name).and_then(|limit| limit.max_inflight_images);
+        let limit = self
+            .config
+            .edited
+            .rate_limits
+            .get(&name)
+            .and_then(|limit| limit.max_inflight_images);
         let limit = limit.or_else(|| crate::default_limit(settings.adapter_name(&name)));
         if let Some(limit) = limit.filter(|limit| self.options.n > *limit) {
             let detail = format!("at most {limit} images in progress");
@@ -321,20 +407,41 @@ impl Planner<'_> {
         let fitted = match adapter.fit(model, &self.request.prompt, &self.options) {
             Ok(fitted) => fitted,
             Err(unfit) => {
-                let reason = if matches!(unfit, Unfit::Invalid { .. }) { "option_unsupported" } else { unfit.reason() };
-                self.skip(&name, &model.id, reason, unfit.option(), Some(unfit.to_string()));
+                let reason = if matches!(unfit, Unfit::Invalid { .. }) {
+                    "option_unsupported"
+                } else {
+                    unfit.reason()
+                };
+                self.skip(
+                    &name,
+                    &model.id,
+                    reason,
+                    unfit.option(),
+                    Some(unfit.to_string()),
+                );
                 return false;
             }
         };
-        let estimate = adapter.estimate_cost(model, &fitted.effective, &self.request.prompt, self.now).ok();
+        let estimate = adapter
+            .estimate_cost(model, &fitted.effective, &self.request.prompt, self.now)
+            .ok();
         if estimate.is_none() && self.config.edited.routing.unknown_price == UnknownPrice::Refuse {
-            self.skip(&name, &model.id, "price_unknown", None, Some("add a prices row to the provider's settings".to_owned()));
+            self.skip(
+                &name,
+                &model.id,
+                "price_unknown",
+                None,
+                Some("add a prices row to the provider's settings".to_owned()),
+            );
             return false;
         }
         if let Some(most) = self.request.max_cost_usd_micros
-            && estimate.as_ref().is_none_or(|estimate| estimate.upper_usd_micros > most)
+            && estimate
+                .as_ref()
+                .is_none_or(|estimate| estimate.upper_usd_micros > most)
         {
-            let detail = estimate.map(|estimate| format!("costs up to {} micro-dollars", estimate.upper_usd_micros));
+            let detail = estimate
+                .map(|estimate| format!("costs up to {} micro-dollars", estimate.upper_usd_micros));
             self.skip(&name, &model.id, "over_max_cost", None, detail);
             return false;
         }
@@ -350,14 +457,17 @@ impl Planner<'_> {
 
     fn is_allowed(&self, name: &ProviderName, settings: &ProviderSettings, model: &Model) -> bool {
         let by_settings = settings.allowed_models.is_empty()
-            || settings.allowed_models.iter().any(|allowed| model.is_called(allowed));
+            || settings
+                .allowed_models
+                .iter()
+                .any(|allowed| model.is_called(allowed));
         let routing = &self.config.edited.routing.models;
         let by_routing = routing.is_empty()
             || routing.iter().any(|allowed| {
                 model.is_called(allowed)
-                    || allowed
-                        .split_once('/')
-                        .is_some_and(|(provider, id)| provider == name.as_str() && model.is_called(id))
+                    || allowed.split_once('/').is_some_and(|(provider, id)| {
+                        provider == name.as_str() && model.is_called(id)
+                    })
             });
         by_settings && by_routing
     }
@@ -365,13 +475,19 @@ impl Planner<'_> {
     fn finish(mut self, only_first: bool) -> Plan {
         let scores = self.scores();
         let listed = matches!(
-            self.request.fallback.as_ref().unwrap_or(&self.config.edited.routing.fallback),
+            self.request
+                .fallback
+                .as_ref()
+                .unwrap_or(&self.config.edited.routing.fallback),
             Fallback::List(_)
         );
         let mut ranked: Vec<(Found, Score)> = self.found.drain(..).zip(scores).collect();
         // The asked-for ones first; a list of fallbacks keeps its own order, everything else goes by score.
         ranked.sort_by(|(left, left_score), (right, right_score)| {
-            let by_score = right_score.total.cmp(&left_score.total).then(left.order.cmp(&right.order));
+            let by_score = right_score
+                .total
+                .cmp(&left_score.total)
+                .then(left.order.cmp(&right.order));
             let by_rank = if listed && !left.primary && !right.primary {
                 left.order.cmp(&right.order)
             } else {
@@ -385,7 +501,11 @@ impl Planner<'_> {
             plan.candidates.push(found.candidate);
             plan.scores.push(score);
         }
-        plan.warnings = plan.candidates.first().map(|first| first.warnings.clone()).unwrap_or_default();
+        plan.warnings = plan
+            .candidates
+            .first()
+            .map(|first| first.warnings.clone())
+            .unwrap_or_default();
         plan
     }
 
@@ -396,8 +516,18 @@ impl Planner<'_> {
             Optimize::Quality => [5, 10, 70, 15],
             Optimize::Balanced => [30, 25, 25, 20],
         };
-        let stats = |found: &Found| self.stats.get(&found.candidate.provider).copied().unwrap_or_default();
-        let price = |found: &Found| found.candidate.estimate_usd_micros.map(|price| price.max(0).cast_unsigned());
+        let stats = |found: &Found| {
+            self.stats
+                .get(&found.candidate.provider)
+                .copied()
+                .unwrap_or_default()
+        };
+        let price = |found: &Found| {
+            found
+                .candidate
+                .estimate_usd_micros
+                .map(|price| price.max(0).cast_unsigned())
+        };
         let median = |found: &Found| Some(stats(found).median_ms).filter(|ms| *ms > 0);
         let cheapest = self.found.iter().filter_map(price).min();
         let fastest = self.found.iter().filter_map(median).min();
@@ -411,7 +541,11 @@ impl Planner<'_> {
                 let quality = share_up(found.tier, best_tier);
                 let availability = 1_000 - stats(found).errors_per_mille.min(1_000);
                 let parts = [cost, speed, quality, availability];
-                let total = parts.iter().zip(weights).map(|(part, weight)| part * weight).sum();
+                let total = parts
+                    .iter()
+                    .zip(weights)
+                    .map(|(part, weight)| part * weight)
+                    .sum();
                 Score {
                     cost,
                     speed,
@@ -429,16 +563,28 @@ fn share(best: u64, value: u64) -> u32 {
     if value == 0 {
         return 1_000;
     }
-    u32::try_from(u128::from(best) * 1_000 / u128::from(value)).unwrap_or(1_000).min(1_000)
+    u32::try_from(u128::from(best) * 1_000 / u128::from(value))
+        .unwrap_or(1_000)
+        .min(1_000)
 }
 
 fn share_up(value: u32, best: u32) -> u32 {
     (value.min(best) * 1_000).checked_div(best).unwrap_or(1_000)
 }
 
-fn candidate(provider: ProviderName, model: &Model, effective: ImageOptions, warnings: Vec<Warning>, estimate: Option<Estimate>) -> JobCandidate {
+fn candidate(
+    provider: ProviderName,
+    model: &Model,
+    effective: ImageOptions,
+    warnings: Vec<Warning>,
+    estimate: Option<Estimate>,
+) -> JobCandidate {
     let (usd, upper, version) = match estimate {
-        Some(estimate) => (Some(estimate.usd_micros), Some(estimate.upper_usd_micros), Some(estimate.price_version)),
+        Some(estimate) => (
+            Some(estimate.usd_micros),
+            Some(estimate.upper_usd_micros),
+            Some(estimate.price_version),
+        ),
         None => (None, None, None),
     };
     JobCandidate {

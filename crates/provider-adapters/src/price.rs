@@ -158,7 +158,13 @@ impl<'a> PriceBook<'a> {
     }
 
     /// The row with the most matching options; a row of the settings wins over the vendor's, then the newer one.
-    fn row(&self, model: &str, options: &ImageOptions, day: &str, tokens: bool) -> Option<&'a PriceRow> {
+    fn row(
+        &self,
+        model: &str,
+        options: &ImageOptions,
+        day: &str,
+        tokens: bool,
+    ) -> Option<&'a PriceRow> {
         let facts = Facts(options);
         let rows = [(1_u8, self.settings), (0, self.built_in)];
         rows.into_iter()
@@ -192,7 +198,11 @@ impl<'a> PriceBook<'a> {
         let images = i64::from(options.n.max(1));
         let (mut usd_micros, mut upper) = match row.unit {
             Unit::Megapixel => {
-                let size = options.size.as_deref().and_then(Size::parse).ok_or(PriceUnknown)?;
+                let size = options
+                    .size
+                    .as_deref()
+                    .and_then(Size::parse)
+                    .ok_or(PriceUnknown)?;
                 let further = size.pixels().div_ceil(1_000_000).max(1).cast_signed() - 1;
                 let extra = row.extra_usd_micros.unwrap_or(each);
                 // The upper price of a further megapixel is as much higher as that of the first.
@@ -203,7 +213,10 @@ impl<'a> PriceBook<'a> {
         };
         usd_micros = usd_micros.saturating_mul(images);
         upper = upper.saturating_mul(images);
-        if let Some(rates) = self.row(model, options, &day, true).and_then(|row| row.tokens) {
+        if let Some(rates) = self
+            .row(model, options, &day, true)
+            .and_then(|row| row.tokens)
+        {
             // A token is about four bytes and never less than one; the vendor may count the prompt for each image.
             usd_micros += per_million(prompt_bytes.div_ceil(4), rates.text_in);
             upper += per_million(prompt_bytes, rates.text_in).saturating_mul(images);
@@ -234,7 +247,9 @@ impl<'a> PriceBook<'a> {
         }
         let none = ImageOptions::default();
         let options = options.unwrap_or(&none);
-        let rates = self.row(model, options, &now.day(), true).and_then(|row| row.tokens);
+        let rates = self
+            .row(model, options, &now.day(), true)
+            .and_then(|row| row.tokens);
         if let (Some(tokens), Some(rates)) = (tokens, rates) {
             let parts = [
                 (tokens.text_in, rates.text_in),
@@ -260,7 +275,11 @@ impl<'a> PriceBook<'a> {
     }
 
     /// Rows of a model that are valid now.
-    pub fn rows_of<'b>(&'b self, model: &'b str, now: Timestamp) -> impl Iterator<Item = &'a PriceRow> + 'b {
+    pub fn rows_of<'b>(
+        &'b self,
+        model: &'b str,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a PriceRow> + 'b {
         let day = now.day();
         self.settings
             .iter()
@@ -310,8 +329,12 @@ mod tests {
 
     fn rows() -> Vec<PriceRow> {
         vec![
-            row(json!({"model":"m","unit":"image","usd_micros":60_000,"from":"2026-11-01","until":"2026-11-20","basis":"exact"})),
-            row(json!({"model":"m","when":{"quality":["draft","low"]},"unit":"image","usd_micros":30_000,"from":"2026-11-01","basis":"exact"})),
+            row(
+                json!({"model":"m","unit":"image","usd_micros":60_000,"from":"2026-11-01","until":"2026-11-20","basis":"exact"}),
+            ),
+            row(
+                json!({"model":"m","when":{"quality":["draft","low"]},"unit":"image","usd_micros":30_000,"from":"2026-11-01","basis":"exact"}),
+            ),
         ]
     }
 
@@ -332,11 +355,16 @@ mod tests {
 
     #[test]
     fn an_unknown_or_zero_price_is_refused_and_free_is_for_private_hosts() {
-        let zero = [row(json!({"model":"m","unit":"image","usd_micros":0,"from":"2026-01-01","basis":"exact"}))];
-        let free = [row(json!({"model":"m","unit":"image","usd_micros":0,"from":"2026-01-01","basis":"exact","free":true}))];
+        let zero = [row(
+            json!({"model":"m","unit":"image","usd_micros":0,"from":"2026-01-01","basis":"exact"}),
+        )];
+        let free = [row(
+            json!({"model":"m","unit":"image","usd_micros":0,"from":"2026-01-01","basis":"exact","free":true}),
+        )];
         let price = |rows: &[PriceRow], private| {
             let book = PriceBook::new(rows, &[], private);
-            book.estimate("m", &options(Quality::Low, 1), 0, at("2026-11-21")).map(|estimate| estimate.usd_micros)
+            book.estimate("m", &options(Quality::Low, 1), 0, at("2026-11-21"))
+                .map(|estimate| estimate.usd_micros)
         };
         assert_eq!(price(&[], true), Err(PriceUnknown));
         assert_eq!(price(&zero, true), Err(PriceUnknown));
@@ -350,43 +378,90 @@ mod tests {
     #[test]
     fn settings_replace_the_vendors_price() {
         let built_in = rows();
-        let settings = [row(json!({"model":"m","unit":"image","usd_micros":1_000,"from":"2026-01-01","basis":"exact"}))];
+        let settings = [row(
+            json!({"model":"m","unit":"image","usd_micros":1_000,"from":"2026-01-01","basis":"exact"}),
+        )];
         let book = PriceBook::new(&built_in, &settings, false);
-        let estimate = book.estimate("m", &options(Quality::Low, 3), 0, at("2026-11-21")).unwrap();
-        assert_eq!((estimate.usd_micros, estimate.price_version.as_str()), (3_000, "2026-01-01"));
+        let estimate = book
+            .estimate("m", &options(Quality::Low, 3), 0, at("2026-11-21"))
+            .unwrap();
+        assert_eq!(
+            (estimate.usd_micros, estimate.price_version.as_str()),
+            (3_000, "2026-01-01")
+        );
     }
 
     #[test]
     fn tokens_are_summed_and_rounded_up_once() {
         let rows = [
-            row(json!({"model":"m","unit":"image","usd_micros":5_880,"upper_usd_micros":6_468,"from":"2026-01-01","basis":"estimate"})),
-            row(json!({"model":"m","unit":"million_tokens","tokens":{"text_in":5_000_000,"image_in":8_000_000,"image_out":30_000_000},"from":"2026-01-01","basis":"exact"})),
+            row(
+                json!({"model":"m","unit":"image","usd_micros":5_880,"upper_usd_micros":6_468,"from":"2026-01-01","basis":"estimate"}),
+            ),
+            row(
+                json!({"model":"m","unit":"million_tokens","tokens":{"text_in":5_000_000,"image_in":8_000_000,"image_out":30_000_000},"from":"2026-01-01","basis":"exact"}),
+            ),
         ];
         let book = PriceBook::new(&rows, &[], false);
         let now = at("2026-11-21");
-        let estimate = book.estimate("m", &options(Quality::Low, 2), 9, now).unwrap();
-        assert_eq!((estimate.usd_micros, estimate.upper_usd_micros), (2 * 5_880 + 15, 2 * 6_468 + 90));
-        let usage = TokenUsage { text_in: 20, image_in: 0, image_out: 196 };
+        let estimate = book
+            .estimate("m", &options(Quality::Low, 2), 9, now)
+            .unwrap();
+        assert_eq!(
+            (estimate.usd_micros, estimate.upper_usd_micros),
+            (2 * 5_880 + 15, 2 * 6_468 + 90)
+        );
+        let usage = TokenUsage {
+            text_in: 20,
+            image_in: 0,
+            image_out: 196,
+        };
         let actual = book.actual("m", None, 9, None, Some(usage), now);
-        assert_eq!(actual, ActualCost { usd_micros: Some(100 + 5_880), basis: CostBasis::Reported });
-        let cheap = [row(json!({"model":"m","unit":"million_tokens","tokens":{"text_in":1,"image_out":1},"from":"2026-01-01","basis":"exact"}))];
-        let usage = TokenUsage { text_in: 1, image_in: 0, image_out: 1 };
-        let actual = PriceBook::new(&cheap, &[], false).actual("m", None, 0, None, Some(usage), now);
+        assert_eq!(
+            actual,
+            ActualCost {
+                usd_micros: Some(100 + 5_880),
+                basis: CostBasis::Reported
+            }
+        );
+        let cheap = [row(
+            json!({"model":"m","unit":"million_tokens","tokens":{"text_in":1,"image_out":1},"from":"2026-01-01","basis":"exact"}),
+        )];
+        let usage = TokenUsage {
+            text_in: 1,
+            image_in: 0,
+            image_out: 1,
+        };
+        let actual =
+            PriceBook::new(&cheap, &[], false).actual("m", None, 0, None, Some(usage), now);
         assert_eq!(actual.usd_micros, Some(1));
         let table = book.actual("m", Some(&options(Quality::Low, 1)), 8, None, None, now);
-        assert_eq!(table, ActualCost { usd_micros: Some(5_890), basis: CostBasis::Table });
+        assert_eq!(
+            table,
+            ActualCost {
+                usd_micros: Some(5_890),
+                basis: CostBasis::Table
+            }
+        );
         let reported = book.actual("m", None, 0, Some(0), None, now);
         assert_eq!(reported.usd_micros, Some(0));
     }
 
     #[test]
     fn megapixels_are_rounded_up() {
-        let rows = [row(json!({"model":"m","unit":"megapixel","usd_micros":1_000,"extra_usd_micros":500,"upper_usd_micros":1_100,"from":"2026-01-01","basis":"estimate"}))];
+        let rows = [row(
+            json!({"model":"m","unit":"megapixel","usd_micros":1_000,"extra_usd_micros":500,"upper_usd_micros":1_100,"from":"2026-01-01","basis":"estimate"}),
+        )];
         let book = PriceBook::new(&rows, &[], false);
         let mut asked = options(Quality::Low, 2);
-        assert_eq!(book.estimate("m", &asked, 0, at("2026-11-21")), Err(PriceUnknown));
+        assert_eq!(
+            book.estimate("m", &asked, 0, at("2026-11-21")),
+            Err(PriceUnknown)
+        );
         asked.size = Some("1536x1024".to_owned());
         let estimate = book.estimate("m", &asked, 0, at("2026-11-21")).unwrap();
-        assert_eq!((estimate.usd_micros, estimate.upper_usd_micros), (3_000, 3_300));
+        assert_eq!(
+            (estimate.usd_micros, estimate.upper_usd_micros),
+            (3_000, 3_300)
+        );
     }
 }

@@ -38,15 +38,20 @@ impl Profile {
         };
         let private = settings.allow_private_host;
         let base_text = settings.base_url.as_deref().unwrap_or(&data.base_url);
-        let base = url_guard::check_base(base_text, private).map_err(|refused| format!("base_url {refused}"))?;
+        let base = url_guard::check_base(base_text, private)
+            .map_err(|refused| format!("base_url {refused}"))?;
         let mut headers = HeaderMap::new();
         for (header, value) in &settings.extra_headers {
             if !header.to_ascii_lowercase().starts_with("cf-aig-") {
                 return Err(format!("header {header} is not allowed"));
             }
             let bad = |_| format!("header {header} is malformed");
-            let header_name = HeaderName::try_from(header.as_str()).map_err(|_| format!("header {header} is malformed"))?;
-            headers.insert(header_name, HeaderValue::try_from(value.as_str()).map_err(bad)?);
+            let header_name = HeaderName::try_from(header.as_str())
+                .map_err(|_| format!("header {header} is malformed"))?;
+            headers.insert(
+                header_name,
+                HeaderValue::try_from(value.as_str()).map_err(bad)?,
+            );
         }
         let mut api_hosts = data.api_hosts.clone();
         let mut result_hosts = data.result_hosts.clone();
@@ -55,9 +60,19 @@ impl Profile {
             result_hosts.push(own.clone());
         }
         api_hosts.push(own);
-        result_hosts.extend(settings.extra_result_hosts.iter().map(|host| host.to_ascii_lowercase()));
+        result_hosts.extend(
+            settings
+                .extra_result_hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase()),
+        );
         if private {
-            api_hosts.extend(settings.extra_api_hosts.iter().map(|host| host.to_ascii_lowercase()));
+            api_hosts.extend(
+                settings
+                    .extra_api_hosts
+                    .iter()
+                    .map(|host| host.to_ascii_lowercase()),
+            );
         }
         Ok(Self {
             name: name.clone(),
@@ -104,7 +119,11 @@ impl Profile {
     pub fn default_model(&self) -> Option<&Model> {
         match &self.default_model {
             Some(name) => self.model(name),
-            None => self.models.iter().find(|model| model.default).or(self.models.first()),
+            None => self
+                .models
+                .iter()
+                .find(|model| model.default)
+                .or(self.models.first()),
         }
     }
 
@@ -153,15 +172,21 @@ impl Profile {
 fn listed(hosts: &[String], url: &Url) -> bool {
     let host = url_guard::host_port(url);
     hosts.iter().any(|known| match known.strip_prefix("*.") {
-        Some(parent) => host.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+        Some(parent) => host
+            .strip_suffix(parent)
+            .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
         None => *known == host,
     })
 }
 
-fn models(data: &'static VendorData, settings: &ProviderSettings) -> Result<Cow<'static, [Model]>, String> {
+fn models(
+    data: &'static VendorData,
+    settings: &ProviderSettings,
+) -> Result<Cow<'static, [Model]>, String> {
     let mut rows = Vec::new();
     for (index, value) in settings.models.iter().enumerate() {
-        let model: Model = serde_json::from_value(value.clone()).map_err(|error| format!("models[{index}]: {error}"))?;
+        let model: Model = serde_json::from_value(value.clone())
+            .map_err(|error| format!("models[{index}]: {error}"))?;
         if model.id.is_empty() {
             return Err(format!("models[{index}]: id is missing"));
         }
@@ -169,8 +194,15 @@ fn models(data: &'static VendorData, settings: &ProviderSettings) -> Result<Cow<
     }
     if settings.allow_private_host {
         // A self-hosted server has models that nobody described.
-        for name in settings.default_model.iter().chain(&settings.allowed_models) {
-            let known = rows.iter().chain(&data.models).any(|model| model.is_called(name));
+        for name in settings
+            .default_model
+            .iter()
+            .chain(&settings.allowed_models)
+        {
+            let known = rows
+                .iter()
+                .chain(&data.models)
+                .any(|model| model.is_called(name));
             if !known {
                 rows.push(Model::compatible(name));
             }
@@ -179,7 +211,11 @@ fn models(data: &'static VendorData, settings: &ProviderSettings) -> Result<Cow<
     if rows.is_empty() {
         return Ok(Cow::Borrowed(&data.models));
     }
-    let kept = data.models.iter().filter(|model| !rows.iter().any(|row| row.id == model.id)).cloned();
+    let kept = data
+        .models
+        .iter()
+        .filter(|model| !rows.iter().any(|row| row.id == model.id))
+        .cloned();
     let all: Vec<Model> = kept.chain(rows.iter().cloned()).collect();
     Ok(Cow::Owned(all))
 }
@@ -190,7 +226,8 @@ fn prices(settings: &ProviderSettings) -> Result<Vec<PriceRow>, String> {
         .iter()
         .enumerate()
         .map(|(index, value)| {
-            serde_json::from_value(value.clone()).map_err(|error| format!("prices[{index}]: {error}"))
+            serde_json::from_value(value.clone())
+                .map_err(|error| format!("prices[{index}]: {error}"))
         })
         .collect()
 }
@@ -199,9 +236,13 @@ fn prices(settings: &ProviderSettings) -> Result<Vec<PriceRow>, String> {
 ///
 /// # Errors
 /// Unknown adapter, an address that is not allowed, malformed rows in the settings.
-pub fn image(name: &ProviderName, settings: &ProviderSettings) -> Result<ImageAdapter, ProviderError> {
+pub fn image(
+    name: &ProviderName,
+    settings: &ProviderSettings,
+) -> Result<ImageAdapter, ProviderError> {
     let profile = Profile::new(name, settings).map_err(|why| {
-        ProviderError::refused(format!("The settings of provider {name} cannot be used.")).with_internal(why)
+        ProviderError::refused(format!("The settings of provider {name} cannot be used."))
+            .with_internal(why)
     })?;
     Ok(match profile.data.adapter.as_str() {
         "ideogram" => ImageAdapter::Ideogram(Ideogram::new(profile)),
@@ -258,8 +299,14 @@ mod tests {
         assert!(profile(json!({"base_url":"http://127.0.0.1:9"})).is_err());
         assert!(profile(json!({"base_url":"https://169.254.169.254"})).is_err());
         let local = profile(json!({"base_url":"http://127.0.0.1:9","allow_private_host":true,"extra_api_hosts":["127.0.0.1:10"],"extra_result_hosts":["127.0.0.1:11"]})).unwrap();
-        assert!(local.is_api_host(&url("http://127.0.0.1:10/x")) && !local.is_api_host(&url("http://127.0.0.1:11/x")));
-        assert!(local.is_result_host(&url("http://127.0.0.1:11/x")) && !local.is_result_host(&url("http://127.0.0.1:9/x")));
+        assert!(
+            local.is_api_host(&url("http://127.0.0.1:10/x"))
+                && !local.is_api_host(&url("http://127.0.0.1:11/x"))
+        );
+        assert!(
+            local.is_result_host(&url("http://127.0.0.1:11/x"))
+                && !local.is_result_host(&url("http://127.0.0.1:9/x"))
+        );
         let public = profile(json!({"extra_api_hosts":["evil.example.com"]})).unwrap();
         assert!(!public.is_api_host(&url("https://evil.example.com")));
         assert!(profile(json!({"extra_headers":{"Cookie":"a"}})).is_err());
@@ -274,7 +321,9 @@ mod tests {
         assert!(profile(json!({"models":[{"label":"x"}]})).is_err());
         assert!(profile(json!({"prices":[{"model":"x"}]})).is_err());
         let local = ProviderName::parse("localai").unwrap();
-        let server = settings(json!({"adapter":"openai","base_url":"http://127.0.0.1:8080/v1","allow_private_host":true,"default_model":"sd-3.5"}));
+        let server = settings(
+            json!({"adapter":"openai","base_url":"http://127.0.0.1:8080/v1","allow_private_host":true,"default_model":"sd-3.5"}),
+        );
         let profile = Profile::new(&local, &server).unwrap();
         assert_eq!(profile.default_model().unwrap().id, "sd-3.5");
     }

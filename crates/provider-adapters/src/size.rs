@@ -138,7 +138,9 @@ impl Bounds {
                 // Within 2 % a ratio is kept; then the pixels decide.
                 let rank = (off - 0.02).max(0.0);
                 let nearer = best.is_none_or(|(_, best_rank, best_area)| {
-                    rank.total_cmp(&best_rank).then(area.total_cmp(&best_area)).is_lt()
+                    rank.total_cmp(&best_rank)
+                        .then(area.total_cmp(&best_area))
+                        .is_lt()
                 });
                 if nearer {
                     best = Some((size, rank, area));
@@ -168,7 +170,9 @@ mod tests {
     #[test]
     fn only_plain_positive_numbers_are_sizes() {
         assert_eq!(Size::parse("1024x768").map(Size::pixels), Some(786_432));
-        for bad in ["", "x", "0x1", "1x0", "+1x1", "1 x1", "1x1x1", "1X1", "99999x1", "auto", "１x1"] {
+        for bad in [
+            "", "x", "0x1", "1x0", "+1x1", "1 x1", "1x1x1", "1X1", "99999x1", "auto", "１x1",
+        ] {
             assert!(Size::parse(bad).is_none(), "{bad}");
         }
         assert!(parse_ratio("16:9").is_some() && parse_ratio("16x9").is_none());
@@ -179,7 +183,9 @@ mod tests {
         let presets = texts(&["512x512", "1024x1024", "1536x1024", "1024x1024"]);
         let near = |text: &str| {
             let size = Size::parse(text).unwrap();
-            nearest(&presets, size.ratio(), size.pixels()).unwrap().to_string()
+            nearest(&presets, size.ratio(), size.pixels())
+                .unwrap()
+                .to_string()
         };
         assert_eq!(near("1000x1000"), "1024x1024");
         assert_eq!(near("100x100"), "512x512");

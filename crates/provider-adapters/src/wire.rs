@@ -12,7 +12,10 @@ const WAIT_MS: (u64, u64) = (500, 3_600_000);
 
 /// A header as text; empty when it is absent or not text.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// The body as JSON, whatever the content type says.
@@ -38,7 +41,8 @@ pub(crate) fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64>
     let ms = number("retry-after-ms")
         .or_else(|| number("retry-after").map(|seconds| seconds * 1_000.0))
         .or_else(|| {
-            let date = chrono::DateTime::parse_from_rfc2822(header(headers, "retry-after").trim()).ok()?;
+            let date =
+                chrono::DateTime::parse_from_rfc2822(header(headers, "retry-after").trim()).ok()?;
             Some((date.timestamp_millis() - now.ms()) as f64)
         })?;
     // Also answers NaN and infinity, which parse as numbers.
@@ -61,7 +65,11 @@ pub(crate) fn scan_string<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
             .unwrap_or_default()
     });
     let (_, rest) = text.split_once(&format!("\"{name}\""))?;
-    let rest = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    let rest = rest
+        .trim_start()
+        .strip_prefix(':')?
+        .trim_start()
+        .strip_prefix('"')?;
     let (value, _) = rest.split_once('"')?;
     (!value.is_empty() && !value.contains('\\')).then_some(value)
 }
@@ -83,9 +91,18 @@ mod tests {
         let wait = |pairs: &[(&'static str, &str)]| retry_after_ms(&headers(pairs), now);
         assert_eq!(wait(&[("retry-after", "14")]), Some(14_000));
         assert_eq!(wait(&[("retry-after", "1.5")]), Some(1_500));
-        assert_eq!(wait(&[("retry-after", "9"), ("retry-after-ms", "2500")]), Some(2_500));
-        assert_eq!(wait(&[("retry-after", "Sat, 21 Nov 2026 10:00:05 GMT")]), Some(5_000));
-        assert_eq!(wait(&[("retry-after", "Sat, 21 Nov 2026 09:00:05 GMT")]), Some(500));
+        assert_eq!(
+            wait(&[("retry-after", "9"), ("retry-after-ms", "2500")]),
+            Some(2_500)
+        );
+        assert_eq!(
+            wait(&[("retry-after", "Sat, 21 Nov 2026 10:00:05 GMT")]),
+            Some(5_000)
+        );
+        assert_eq!(
+            wait(&[("retry-after", "Sat, 21 Nov 2026 09:00:05 GMT")]),
+            Some(500)
+        );
         assert_eq!(wait(&[("retry-after", "0")]), Some(500));
         assert_eq!(wait(&[("retry-after", "999999")]), Some(3_600_000));
         for none in ["", "soon", "NaN", "inf"] {
@@ -97,7 +114,10 @@ mod tests {
     fn an_id_is_found_in_cut_json() {
         let body = br#"{"generation_id": "dGVzdA","generation_kind":"sam"#;
         assert_eq!(scan_string(body, "generation_id"), Some("dGVzdA"));
-        assert_eq!(scan_string(br#"{"generation_id":"dGV"#, "generation_id"), None);
+        assert_eq!(
+            scan_string(br#"{"generation_id":"dGV"#, "generation_id"),
+            None
+        );
         assert_eq!(scan_string(b"<html>", "generation_id"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The data files: their form, and what must hold between their rows.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use api_types::{ImageFormat, ImageOptions, ProviderName, ProviderSettings, Timestamp};
 use proptest::prelude::*;
@@ -18,7 +18,11 @@ fn data(vendor: &str) -> &'static VendorData {
 }
 
 fn adapter(vendor: &str) -> ImageAdapter {
-    registry::image(&ProviderName::parse(vendor).unwrap(), &ProviderSettings::default()).unwrap()
+    registry::image(
+        &ProviderName::parse(vendor).unwrap(),
+        &ProviderSettings::default(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -31,17 +35,24 @@ fn every_adapter_of_the_configuration_has_data() {
 #[test]
 fn files_have_the_form_of_the_schema_and_are_small() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(dir.join("schema.json")).unwrap()).unwrap();
+    let schema: Value =
+        serde_json::from_str(&std::fs::read_to_string(dir.join("schema.json")).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     for vendor in VENDORS {
         let text = std::fs::read_to_string(dir.join(format!("{vendor}.json"))).unwrap();
         assert!(text.len() <= 200 * 1024);
         let value: Value = serde_json::from_str(&text).unwrap();
-        let errors: Vec<String> = validator.iter_errors(&value).map(|error| format!("{} {error}", error.instance_path())).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|error| format!("{} {error}", error.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{vendor}: {errors:#?}");
         let mut broken = value;
         broken["models"][0]["sizes"] = json!({"kind": "any"});
-        assert!(!validator.is_valid(&broken), "the schema must refuse something");
+        assert!(
+            !validator.is_valid(&broken),
+            "the schema must refuse something"
+        );
     }
 }
 
@@ -49,9 +60,16 @@ fn files_have_the_form_of_the_schema_and_are_small() {
 fn names_are_unique_and_one_model_is_the_default() {
     for vendor in VENDORS {
         let models = &data(vendor).models;
-        assert_eq!(models.iter().filter(|model| model.default).count(), 1, "{vendor}");
+        assert_eq!(
+            models.iter().filter(|model| model.default).count(),
+            1,
+            "{vendor}"
+        );
         let mut names = std::collections::BTreeSet::new();
-        for name in models.iter().flat_map(|model| std::iter::once(&model.id).chain(&model.aliases)) {
+        for name in models
+            .iter()
+            .flat_map(|model| std::iter::once(&model.id).chain(&model.aliases))
+        {
             assert!(names.insert(name), "{vendor}: {name} twice");
         }
         for model in models {
@@ -72,24 +90,52 @@ fn sizes_and_ratios_are_well_formed_and_inside_their_own_bounds() {
         for ratio in &model.ratios {
             assert!(parse_ratio(ratio).is_some(), "{}: {ratio}", model.id);
         }
-        assert_eq!(model.wire.ratio.is_some(), !model.ratios.is_empty(), "{}", model.id);
+        assert_eq!(
+            model.wire.ratio.is_some(),
+            !model.ratios.is_empty(),
+            "{}",
+            model.id
+        );
         match &model.sizes {
             Sizes::List { values } => {
                 assert!(model.wire.size.is_some());
-                assert!(values.iter().all(|text| Size::parse(text).is_some()), "{}", model.id);
+                assert!(
+                    values.iter().all(|text| Size::parse(text).is_some()),
+                    "{}",
+                    model.id
+                );
             }
-            Sizes::Multiple { of, min, max, max_pixels, max_ratio, values } => {
+            Sizes::Multiple {
+                of,
+                min,
+                max,
+                max_pixels,
+                max_ratio,
+                values,
+            } => {
                 assert!(model.wire.size.is_some());
-                let bounds = Bounds { of: *of, min: *min, max: *max, max_pixels: *max_pixels, max_ratio: *max_ratio };
+                let bounds = Bounds {
+                    of: *of,
+                    min: *min,
+                    max: *max,
+                    max_pixels: *max_pixels,
+                    max_ratio: *max_ratio,
+                };
                 for text in values {
-                    assert!(bounds.holds(Size::parse(text).unwrap()), "{}: {text}", model.id);
+                    assert!(
+                        bounds.holds(Size::parse(text).unwrap()),
+                        "{}: {text}",
+                        model.id
+                    );
                 }
             }
             Sizes::RatioOnly {} => assert!(!model.ratios.is_empty()),
             Sizes::Fixed { value } => assert!(Size::parse(value).is_some()),
         }
     }
-    assert!(matches!(&data("ideogram").models[0].sizes, Sizes::List { values } if values.len() == 69));
+    assert!(
+        matches!(&data("ideogram").models[0].sizes, Sizes::List { values } if values.len() == 69)
+    );
 }
 
 #[test]
@@ -104,9 +150,15 @@ fn overlap(left: &PriceRow, right: &PriceRow) -> bool {
     let days = left.from < ends(right) && right.from < ends(left);
     let keys = left.when.len() == right.when.len()
         && left.when.iter().all(|(key, values)| {
-            right.when.get(key).is_some_and(|others| values.iter().any(|value| others.contains(value)))
+            right
+                .when
+                .get(key)
+                .is_some_and(|others| values.iter().any(|value| others.contains(value)))
         });
-    left.model == right.model && (left.unit == Unit::MillionTokens) == (right.unit == Unit::MillionTokens) && days && keys
+    left.model == right.model
+        && (left.unit == Unit::MillionTokens) == (right.unit == Unit::MillionTokens)
+        && days
+        && keys
 }
 
 #[test]
@@ -117,7 +169,14 @@ fn no_request_matches_two_equal_price_rows() {
             for other in &prices[index + 1..] {
                 assert!(!overlap(row, other), "{vendor}: {row:?} and {other:?}");
             }
-            assert!(data(vendor).models.iter().any(|model| model.id == row.model), "{}", row.model);
+            assert!(
+                data(vendor)
+                    .models
+                    .iter()
+                    .any(|model| model.id == row.model),
+                "{}",
+                row.model
+            );
             assert!(!row.free);
             if row.basis == Basis::Estimate {
                 assert!(row.upper_usd_micros >= row.usd_micros, "{row:?}");
@@ -128,14 +187,23 @@ fn no_request_matches_two_equal_price_rows() {
 
 #[test]
 fn every_value_of_a_priced_model_has_a_price() {
-    let unpriced = ["ideogram-4-transparent", "gpt-image-2-5-sunburst", "gpt-image-2", "auto"];
+    let unpriced = [
+        "ideogram-4-transparent",
+        "gpt-image-2-5-sunburst",
+        "gpt-image-2",
+        "auto",
+    ];
     let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
     for vendor in VENDORS {
         let adapter = adapter(vendor);
         for model in &data(vendor).models {
-            let known_unpriced = vendor == "ideogram" && unpriced.contains(&model.id.as_str()) || model.id == "gpt-image-1";
+            let known_unpriced = vendor == "ideogram" && unpriced.contains(&model.id.as_str())
+                || model.id == "gpt-image-1";
             for quality in model.qualities.iter().copied().map(Some).chain([None]) {
-                let options = ImageOptions { quality, ..ImageOptions::default() };
+                let options = ImageOptions {
+                    quality,
+                    ..ImageOptions::default()
+                };
                 let fitted = adapter.fit(model, "x", &options).unwrap();
                 let priced = adapter.estimate_cost(model, &fitted.effective, "x", now);
                 assert_eq!(priced.is_err(), known_unpriced, "{} {quality:?}", model.id);
@@ -152,28 +220,80 @@ fn prices_of_the_vendors_are_these() {
         let model = adapter.profile().model(model).unwrap().clone();
         let options: ImageOptions = serde_json::from_value(options).unwrap();
         let fitted = adapter.fit(&model, "x", &options).unwrap();
-        adapter.estimate_cost(&model, &fitted.effective, "", now).unwrap().usd_micros
+        adapter
+            .estimate_cost(&model, &fitted.effective, "", now)
+            .unwrap()
+            .usd_micros
     };
     let table = [
         ("ideogram", "ideogram-3", json!({"n":1}), 60_000),
-        ("ideogram", "ideogram-3", json!({"n":4,"quality":"draft"}), 120_000),
-        ("ideogram", "ideogram-3", json!({"n":1,"quality":"max"}), 90_000),
-        ("ideogram", "ideogram-4", json!({"n":1,"quality":"high"}), 100_000),
-        ("ideogram", "ideogram-4-5", json!({"n":1,"quality":"low"}), 30_000),
+        (
+            "ideogram",
+            "ideogram-3",
+            json!({"n":4,"quality":"draft"}),
+            120_000,
+        ),
+        (
+            "ideogram",
+            "ideogram-3",
+            json!({"n":1,"quality":"max"}),
+            90_000,
+        ),
+        (
+            "ideogram",
+            "ideogram-4",
+            json!({"n":1,"quality":"high"}),
+            100_000,
+        ),
+        (
+            "ideogram",
+            "ideogram-4-5",
+            json!({"n":1,"quality":"low"}),
+            30_000,
+        ),
         ("ideogram", "ideogram-3-transparent", json!({"n":1}), 70_000),
         ("ideogram", "ideogram-2", json!({"n":1}), 80_000),
         ("ideogram", "z-image", json!({"n":2}), 10_000),
         ("ideogram", "nano-banana-pro", json!({"n":1}), 134_400),
-        ("openai", "gpt-image-2.5-flare", json!({"n":1,"quality":"low"}), 5_880),
+        (
+            "openai",
+            "gpt-image-2.5-flare",
+            json!({"n":1,"quality":"low"}),
+            5_880,
+        ),
         ("openai", "gpt-image-2.5-flare", json!({"n":1}), 13_170),
-        ("openai", "gpt-image-2.5-sunburst", json!({"n":1,"quality":"high"}), 52_680),
-        ("openai", "gpt-image-2.5-sunburst", json!({"n":2,"quality":"max"}), 421_440),
-        ("openai", "gpt-image-2.5-flare", json!({"n":1,"size":"1536x1024"}), 10_290),
+        (
+            "openai",
+            "gpt-image-2.5-sunburst",
+            json!({"n":1,"quality":"high"}),
+            52_680,
+        ),
+        (
+            "openai",
+            "gpt-image-2.5-sunburst",
+            json!({"n":2,"quality":"max"}),
+            421_440,
+        ),
+        (
+            "openai",
+            "gpt-image-2.5-flare",
+            json!({"n":1,"size":"1536x1024"}),
+            10_290,
+        ),
         ("openai", "gpt-image-2", json!({"n":1}), 53_000),
-        ("openai", "gpt-image-1.5", json!({"n":1,"size":"1024x1536"}), 50_000),
+        (
+            "openai",
+            "gpt-image-1.5",
+            json!({"n":1,"size":"1024x1536"}),
+            50_000,
+        ),
     ];
     for (vendor, model, options, usd_micros) in table {
-        assert_eq!(price(vendor, model, options.clone()), usd_micros, "{model} {options}");
+        assert_eq!(
+            price(vendor, model, options.clone()),
+            usd_micros,
+            "{model} {options}"
+        );
     }
 }
 
@@ -181,8 +301,12 @@ fn prices_of_the_vendors_are_these() {
 fn prices_end_on_their_day() {
     let adapter = adapter("openai");
     let model = adapter.profile().model("gpt-image-1.5").unwrap().clone();
-    let options = adapter.fit(&model, "x", &ImageOptions::default()).unwrap().effective;
-    let at = |text: &str| adapter.estimate_cost(&model, &options, "x", Timestamp::parse(text).unwrap());
+    let options = adapter
+        .fit(&model, "x", &ImageOptions::default())
+        .unwrap()
+        .effective;
+    let at =
+        |text: &str| adapter.estimate_cost(&model, &options, "x", Timestamp::parse(text).unwrap());
     assert!(at("2026-11-30T23:59:59Z").is_ok());
     assert!(at("2026-12-01T00:00:00Z").is_err());
 }
@@ -194,7 +318,10 @@ fn member(schema: &Value, dice: u64) -> Value {
     }
     match schema["type"].as_str().unwrap() {
         "integer" => {
-            let (low, high) = (schema["minimum"].as_u64().unwrap(), schema["maximum"].as_u64().unwrap());
+            let (low, high) = (
+                schema["minimum"].as_u64().unwrap(),
+                schema["maximum"].as_u64().unwrap(),
+            );
             json!(low + dice % (high - low + 1))
         }
         "boolean" => json!(dice.is_multiple_of(2)),
@@ -206,7 +333,11 @@ fn filled(form: &Value, dice: &[u64]) -> ImageOptions {
     let mut options = serde_json::Map::new();
     for (index, (name, schema)) in form["properties"].as_object().unwrap().iter().enumerate() {
         let roll = dice[index % dice.len()].rotate_left(index as u32);
-        let excluded = schema["x-excludes"].as_array().into_iter().flatten().any(|other| options.contains_key(other.as_str().unwrap()));
+        let excluded = schema["x-excludes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|other| options.contains_key(other.as_str().unwrap()));
         if roll.is_multiple_of(3) || excluded {
             continue;
         }
@@ -218,7 +349,12 @@ fn filled(form: &Value, dice: &[u64]) -> ImageOptions {
 fn every_model() -> Vec<(ImageAdapter, Model)> {
     VENDORS
         .iter()
-        .flat_map(|vendor| data(vendor).models.iter().map(|model| (adapter(vendor), model.clone())))
+        .flat_map(|vendor| {
+            data(vendor)
+                .models
+                .iter()
+                .map(|model| (adapter(vendor), model.clone()))
+        })
         .collect()
 }
 
@@ -231,14 +367,26 @@ fn whatever_the_form_admits_is_formatted_without_a_warning() {
         .run(&strategy, |dice| {
             for (adapter, model) in &models {
                 let mut options = filled(&catalog::form(model), &dice);
-                let transparent = options.background == Some(api_types::BackgroundKind::Transparent);
+                let transparent =
+                    options.background == Some(api_types::BackgroundKind::Transparent);
                 if transparent && options.format == Some(ImageFormat::Jpeg) {
                     options.format = None;
                 }
-                let context = FormatContext { model: &model.id, job_id: "j", attempt_no: 1 };
+                let context = FormatContext {
+                    model: &model.id,
+                    job_id: "j",
+                    attempt_no: 1,
+                };
                 let formatted = adapter.format_request("a lighthouse", &options, &context);
-                let formatted = formatted.map_err(|error| TestCaseError::fail(format!("{} {options:?}: {error}", model.id)))?;
-                prop_assert!(formatted.warnings.is_empty(), "{} {options:?}: {:?}", model.id, formatted.warnings);
+                let formatted = formatted.map_err(|error| {
+                    TestCaseError::fail(format!("{} {options:?}: {error}", model.id))
+                })?;
+                prop_assert!(
+                    formatted.warnings.is_empty(),
+                    "{} {options:?}: {:?}",
+                    model.id,
+                    formatted.warnings
+                );
                 prop_assert!(matches!(formatted.parts[0].body, Body::Json(_)));
             }
             Ok(())
@@ -250,7 +398,14 @@ fn whatever_the_form_admits_is_formatted_without_a_warning() {
 fn effective_options_format_to_themselves() {
     let models = every_model();
     let mut runner = TestRunner::new(Config::with_cases(200));
-    let strategy = (1_u32..4_000, 1_u32..4_000, 0_usize..5, any::<bool>(), 1_u32..9, 1_u32..2_147_483_647);
+    let strategy = (
+        1_u32..4_000,
+        1_u32..4_000,
+        0_usize..5,
+        any::<bool>(),
+        1_u32..9,
+        1_u32..2_147_483_647,
+    );
     runner
         .run(&strategy, |(width, height, quality, is_ratio, n, seed)| {
             let qualities = ["draft", "low", "medium", "high", "max"];

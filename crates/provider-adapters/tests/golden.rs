@@ -4,8 +4,8 @@
 
 use api_types::{ImageOptions, ProviderName, ProviderSettings, Timestamp};
 use provider_adapters::{
-    About, Advice, Body, FormatContext, ImageAdapter, JobResult, JobStatus, ParseContext, Parsed, Phase, ProviderError,
-    RawResponse, registry,
+    About, Advice, Body, FormatContext, ImageAdapter, JobResult, JobStatus, ParseContext, Parsed,
+    Phase, ProviderError, RawResponse, registry,
 };
 use serde_json::{Map, Value, json};
 
@@ -46,18 +46,42 @@ fn check_requests(vendor: &str) {
             panic!("{name}: JSON");
         };
         assert_eq!(body, &golden["body"], "{name}");
-        assert_eq!(serde_json::to_value(&formatted.effective).unwrap(), golden["effective"], "{name}");
-        assert_eq!(serde_json::to_value(&formatted.warnings).unwrap(), golden["warnings"], "{name}");
+        assert_eq!(
+            serde_json::to_value(&formatted.effective).unwrap(),
+            golden["effective"],
+            "{name}"
+        );
+        assert_eq!(
+            serde_json::to_value(&formatted.warnings).unwrap(),
+            golden["warnings"],
+            "{name}"
+        );
         assert_eq!(formatted.weight, options.n, "{name}");
-        let header = |name: &str| part.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let header = |name: &str| {
+            part.headers
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
         assert_eq!(header("x-request-id"), Some(format!("{JOB}.2.0")), "{name}");
-        assert_eq!(header("content-type").as_deref(), Some("application/json"), "{name}");
-        assert!(header("user-agent").unwrap().starts_with("switchyard/"), "{name}");
+        assert_eq!(
+            header("content-type").as_deref(),
+            Some("application/json"),
+            "{name}"
+        );
+        assert!(
+            header("user-agent").unwrap().starts_with("switchyard/"),
+            "{name}"
+        );
         for absent in ["traceparent", "api-key", "authorization", "cookie"] {
             assert_eq!(header(absent), None, "{name}");
         }
-        let again = adapter.format_request(prompt, &formatted.effective, &context).unwrap();
-        assert_eq!(again.parts, formatted.parts, "{name}: what was sent formats to itself");
+        let again = adapter
+            .format_request(prompt, &formatted.effective, &context)
+            .unwrap();
+        assert_eq!(
+            again.parts, formatted.parts,
+            "{name}: what was sent formats to itself"
+        );
         assert_eq!(again.warnings, [], "{name}");
     }
 }
@@ -96,7 +120,10 @@ fn told(error: &ProviderError, expected: &Value) -> Value {
     let kept = members.iter().filter(|(name, value)| {
         expected.get(*name).is_some() || !value.is_null() && !always.contains(&name.as_str())
     });
-    Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    Value::Object(
+        kept.map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    )
 }
 
 fn result(done: &JobResult, expected: &Value) -> Value {
@@ -112,7 +139,9 @@ fn result(done: &JobResult, expected: &Value) -> Value {
     all.insert("revised".into(), json!(first.revised_prompt));
     all.insert("blobs".into(), json!(blobs));
     all.insert("tokens".into(), json!(done.tokens));
-    all.retain(|name, value| expected.get(name).is_some() || !value.is_null() && *value != json!([]));
+    all.retain(|name, value| {
+        expected.get(name).is_some() || !value.is_null() && *value != json!([])
+    });
     Value::Object(all)
 }
 
@@ -131,9 +160,14 @@ fn check_answers(vendor: &str, model: &str) {
         let mut headers = http::HeaderMap::new();
         headers.insert("content-type", "application/json".parse().unwrap());
         for (header, value) in golden["headers"].as_object().into_iter().flatten() {
-            headers.insert(http::HeaderName::try_from(header.as_str()).unwrap(), value.as_str().unwrap().parse().unwrap());
+            headers.insert(
+                http::HeaderName::try_from(header.as_str()).unwrap(),
+                value.as_str().unwrap().parse().unwrap(),
+            );
         }
-        let text = golden["text"].as_str().map_or_else(|| golden["body"].to_string(), str::to_owned);
+        let text = golden["text"]
+            .as_str()
+            .map_or_else(|| golden["body"].to_string(), str::to_owned);
         let response = RawResponse {
             status: u16::try_from(golden["status"].as_u64().unwrap()).unwrap(),
             headers,
@@ -146,12 +180,17 @@ fn check_answers(vendor: &str, model: &str) {
             part: 0,
             weight: 2,
             job_id: "dGVzdA".to_owned(),
-            effective: is_submit.then(|| serde_json::from_value(json!({"size":"1024x1024","quality":"medium","n":2})).unwrap()),
+            effective: is_submit.then(|| {
+                serde_json::from_value(json!({"size":"1024x1024","quality":"medium","n":2}))
+                    .unwrap()
+            }),
             prompt_bytes: if is_submit { 12 } else { 0 },
             submitted_at: Some(submitted),
             expires_at: Some(submitted.plus_ms(86_400_000)),
         };
-        let now = golden["at"].as_str().map_or(submitted, |at| Timestamp::parse(at).unwrap());
+        let now = golden["at"]
+            .as_str()
+            .map_or(submitted, |at| Timestamp::parse(at).unwrap());
         let context = ParseContext { now, about: &about };
         let expected = &golden["expect"];
         let actual = match adapter.parse_response(phase, &response, &context) {
@@ -165,7 +204,9 @@ fn check_answers(vendor: &str, model: &str) {
             Ok(Parsed::Status(JobStatus::Completed { result: done })) => {
                 json!({"done": result(&done.unwrap(), &expected["done"])})
             }
-            Ok(Parsed::Status(JobStatus::Failed(error))) => json!({"failed": told(&error, &expected["failed"])}),
+            Ok(Parsed::Status(JobStatus::Failed(error))) => {
+                json!({"failed": told(&error, &expected["failed"])})
+            }
             Ok(Parsed::Healthy(report)) => json!({"healthy": report.models}),
             Err(error) => {
                 assert!(!error.public.contains("html"), "{name}");

@@ -1,6 +1,10 @@
 //! Every option at every model under every `on_unsupported`: kept, adjusted, dropped or refused.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
 use api_types::{ImageOptions, OnUnsupported, ProviderName, ProviderSettings};
 use provider_adapters::capability::{Model, Sizes};
@@ -21,8 +25,12 @@ enum Due {
     Refused,
 }
 
+/// What is due at each model.
+type Cells = &'static [(&'static str, Due)];
+
 /// Option, asked value, and what is due at each model; `_` for every other model.
-const TABLE: &[(&str, &str, &[(&str, Due)])] = &[
+#[rustfmt::skip]
+const TABLE: &[(&str, &str, Cells)] = &[
     ("seed", "7", &[("gpt-image-2.5-flare", Due::Nothing), ("gpt-image-2.5-sunburst", Due::Nothing), ("openai/gpt-image-2", Due::Nothing), ("gpt-image-1.5", Due::Nothing), ("gpt-image-1-mini", Due::Nothing), ("gpt-image-1", Due::Nothing), ("_", Due::Kept)]),
     ("negative_prompt", "\"fog\"", &[("ideogram-3", Due::Kept), ("ideogram-3-transparent", Due::Kept), ("_", Due::Nothing)]),
     ("style", "\"realistic\"", &[("ideogram-3", Due::Kept), ("_", Due::Nothing)]),
@@ -54,22 +62,34 @@ const TABLE: &[(&str, &str, &[(&str, Due)])] = &[
 ];
 
 fn models() -> Vec<(ImageAdapter, Model)> {
-    let adapter = |vendor: &str| registry::image(&ProviderName::parse(vendor).unwrap(), &ProviderSettings::default()).unwrap();
+    let adapter = |vendor: &str| {
+        registry::image(
+            &ProviderName::parse(vendor).unwrap(),
+            &ProviderSettings::default(),
+        )
+        .unwrap()
+    };
     ["ideogram", "openai"]
         .into_iter()
         .flat_map(|vendor| {
             let adapter = adapter(vendor);
             let models = adapter.profile().models().to_vec();
-            models.into_iter().map(move |model| (adapter.clone(), model))
+            models
+                .into_iter()
+                .map(move |model| (adapter.clone(), model))
         })
         .collect()
 }
 
 fn due(rows: &[(&str, Due)], adapter: &ImageAdapter, model: &Model) -> Due {
     let full = format!("{}/{}", adapter.profile().name(), model.id);
-    let named = rows.iter().find(|(name, _)| *name == model.id || *name == full);
+    let named = rows
+        .iter()
+        .find(|(name, _)| *name == model.id || *name == full);
     let rest = rows.iter().find(|(name, _)| *name == "_");
-    named.or(rest).map(|(_, due)| due.clone()).unwrap_or_else(|| panic!("missing cell: {full}"))
+    named
+        .or(rest)
+        .map_or_else(|| panic!("missing cell: {full}"), |(_, due)| due.clone())
 }
 
 fn asked(option: &str, value: &str, policy: OnUnsupported) -> ImageOptions {
@@ -78,7 +98,11 @@ fn asked(option: &str, value: &str, policy: OnUnsupported) -> ImageOptions {
 }
 
 fn value_of(options: &ImageOptions, option: &str) -> Value {
-    serde_json::to_value(options).unwrap().get(option).cloned().unwrap_or(Value::Null)
+    serde_json::to_value(options)
+        .unwrap()
+        .get(option)
+        .cloned()
+        .unwrap_or(Value::Null)
 }
 
 #[test]
@@ -86,7 +110,9 @@ fn the_table_names_only_models_that_exist() {
     let models = models();
     for (option, _, rows) in TABLE {
         for (name, _) in *rows {
-            let exists = models.iter().any(|(adapter, model)| model.id == *name || format!("{}/{}", adapter.profile().name(), model.id) == *name);
+            let exists = models.iter().any(|(adapter, model)| {
+                model.id == *name || format!("{}/{}", adapter.profile().name(), model.id) == *name
+            });
             assert!(exists || *name == "_", "{option}: {name}");
         }
     }
@@ -99,7 +125,11 @@ fn every_option_of_every_model_under_every_policy_is_as_the_table_says() {
     for (option, value, rows) in TABLE {
         for (adapter, model) in &models {
             let due = due(rows, adapter, model);
-            for policy in [OnUnsupported::Adjust, OnUnsupported::Error, OnUnsupported::Drop] {
+            for policy in [
+                OnUnsupported::Adjust,
+                OnUnsupported::Error,
+                OnUnsupported::Drop,
+            ] {
                 cells += 1;
                 let asked = asked(option, value, policy);
                 let label = format!("{} {option}={value} {policy:?}: {due:?}", model.id);
@@ -112,11 +142,18 @@ fn every_option_of_every_model_under_every_policy_is_as_the_table_says() {
                     (Due::Kept, _, Ok(fitted)) => {
                         assert!(fitted.warnings.is_empty(), "{label}: {:?}", fitted.warnings);
                         if *option != "aspect_ratio" {
-                            assert_eq!(value_of(&fitted.effective, option), value_of(&asked, option), "{label}");
+                            assert_eq!(
+                                value_of(&fitted.effective, option),
+                                value_of(&asked, option),
+                                "{label}"
+                            );
                         }
                     }
                     (Due::Nearest(_) | Due::Nothing, OnUnsupported::Error, Err(unfit)) => {
-                        assert!(matches!(unfit, Unfit::Unsupported { .. }), "{label}: {unfit}");
+                        assert!(
+                            matches!(unfit, Unfit::Unsupported { .. }),
+                            "{label}: {unfit}"
+                        );
                         assert_eq!(unfit.option(), Some(*option), "{label}");
                         assert!(unfit.to_string().contains(&model.id), "{label}: {unfit}");
                     }
@@ -124,17 +161,30 @@ fn every_option_of_every_model_under_every_policy_is_as_the_table_says() {
                         let [warning] = &fitted.warnings[..] else {
                             panic!("{label}: {:?}", fitted.warnings);
                         };
-                        assert_eq!((warning.code.as_str(), warning.option.as_deref()), ("option_adjusted", Some(*option)), "{label}");
+                        assert_eq!(
+                            (warning.code.as_str(), warning.option.as_deref()),
+                            ("option_adjusted", Some(*option)),
+                            "{label}"
+                        );
                         assert_eq!(warning.to.as_deref(), Some(*near), "{label}");
                         let sent = serde_json::to_string(&fitted.effective).unwrap();
                         assert!(sent.contains(&format!("\"{near}\"")), "{label}: {sent}");
                     }
-                    (Due::Nothing, OnUnsupported::Adjust, Ok(fitted)) | (Due::Nearest(_) | Due::Nothing, OnUnsupported::Drop, Ok(fitted)) => {
+                    (Due::Nothing, OnUnsupported::Adjust, Ok(fitted))
+                    | (Due::Nearest(_) | Due::Nothing, OnUnsupported::Drop, Ok(fitted)) => {
                         let [warning] = &fitted.warnings[..] else {
                             panic!("{label}: {:?}", fitted.warnings);
                         };
-                        assert_eq!((warning.code.as_str(), warning.option.as_deref()), ("option_dropped", Some(*option)), "{label}");
-                        assert_ne!(value_of(&fitted.effective, option), value_of(&asked, option), "{label}");
+                        assert_eq!(
+                            (warning.code.as_str(), warning.option.as_deref()),
+                            ("option_dropped", Some(*option)),
+                            "{label}"
+                        );
+                        assert_ne!(
+                            value_of(&fitted.effective, option),
+                            value_of(&asked, option),
+                            "{label}"
+                        );
                     }
                     (_, _, other) => panic!("{label}: {other:?}"),
                 }
@@ -149,7 +199,12 @@ fn a_fixed_size_is_never_claimed_to_be_sent() {
     for (adapter, model) in models() {
         if matches!(model.sizes, Sizes::Fixed { .. }) {
             let fitted = adapter.fit(&model, "x", &ImageOptions::default()).unwrap();
-            assert_eq!((fitted.effective.size, fitted.effective.aspect_ratio), (None, None), "{}", model.id);
+            assert_eq!(
+                (fitted.effective.size, fitted.effective.aspect_ratio),
+                (None, None),
+                "{}",
+                model.id
+            );
         }
     }
 }
@@ -172,13 +227,30 @@ fn a_wrong_request_is_refused_by_every_model() {
             assert!(matches!(unfit, Unfit::Invalid { .. }), "{asked}: {unfit}");
         }
         for prompt in ["", "a\0b"] {
-            assert!(matches!(adapter.fit(&model, prompt, &ImageOptions::default()), Err(Unfit::Invalid { .. })));
+            assert!(matches!(
+                adapter.fit(&model, prompt, &ImageOptions::default()),
+                Err(Unfit::Invalid { .. })
+            ));
         }
         let longest = "ä".repeat(model.max_prompt_chars);
-        assert!(adapter.fit(&model, &longest, &ImageOptions::default()).is_ok(), "{}", model.id);
+        assert!(
+            adapter
+                .fit(&model, &longest, &ImageOptions::default())
+                .is_ok(),
+            "{}",
+            model.id
+        );
         let longer = format!("{longest}x");
-        let unfit = adapter.fit(&model, &longer, &ImageOptions::default()).unwrap_err();
-        assert_eq!(unfit, Unfit::PromptTooLong { limit: model.max_prompt_chars, length: model.max_prompt_chars + 1 });
+        let unfit = adapter
+            .fit(&model, &longer, &ImageOptions::default())
+            .unwrap_err();
+        assert_eq!(
+            unfit,
+            Unfit::PromptTooLong {
+                limit: model.max_prompt_chars,
+                length: model.max_prompt_chars + 1
+            }
+        );
     }
 }
 
@@ -190,11 +262,38 @@ fn rules_between_options_hold() {
         adapter.fit(model, "x", &serde_json::from_value(asked).unwrap())
     };
     let codes = json!({"style_codes":["00aa11bb"]});
-    assert!(fit("ideogram-3", json!({"style":"bauhaus","provider_options":codes})).is_err());
-    assert!(fit("ideogram-3", json!({"style":"general","provider_options":codes})).is_ok());
+    assert!(
+        fit(
+            "ideogram-3",
+            json!({"style":"bauhaus","provider_options":codes})
+        )
+        .is_err()
+    );
+    assert!(
+        fit(
+            "ideogram-3",
+            json!({"style":"general","provider_options":codes})
+        )
+        .is_ok()
+    );
     let compressed = json!({"output_compression":80});
-    assert!(fit("gpt-image-2.5-flare", json!({"provider_options":compressed})).is_err());
-    assert!(fit("gpt-image-2.5-flare", json!({"provider_options":compressed,"format":"jpeg"})).is_ok());
-    let refused = fit("gpt-image-2.5-flare", json!({"background":"transparent","format":"jpeg","on_unsupported":"error"}));
+    assert!(
+        fit(
+            "gpt-image-2.5-flare",
+            json!({"provider_options":compressed})
+        )
+        .is_err()
+    );
+    assert!(
+        fit(
+            "gpt-image-2.5-flare",
+            json!({"provider_options":compressed,"format":"jpeg"})
+        )
+        .is_ok()
+    );
+    let refused = fit(
+        "gpt-image-2.5-flare",
+        json!({"background":"transparent","format":"jpeg","on_unsupported":"error"}),
+    );
     assert!(matches!(refused, Err(Unfit::Unsupported { .. })));
 }

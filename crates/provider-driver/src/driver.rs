@@ -11,12 +11,16 @@ use api_types::{ImageResult, JobRef, Timestamp, url_guard};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use platform::{ByteStream, Clock, HttpClient, HttpRequest, HttpResponse, Random, ReplyError, ReplyReader, SendFailure, SendPhase};
+use platform::{
+    ByteStream, Clock, HttpClient, HttpRequest, HttpResponse, Random, ReplyError, ReplyReader,
+    SendFailure, SendPhase,
+};
 use provider_adapters::classify::{self, Reached, Verdict};
 use provider_adapters::redact::Redactor;
 use provider_adapters::{
-    Accepted, Advice, Body, Flow, ImageAdapter, JobResult, JobStatus, Kind, OutboundRequest, ParseContext, Parsed,
-    Phase, ProbeReport, ProviderError, ProviderSecret, RawResponse, Submission,
+    Accepted, Advice, Body, Flow, ImageAdapter, JobResult, JobStatus, Kind, OutboundRequest,
+    ParseContext, Parsed, Phase, ProbeReport, ProviderError, ProviderSecret, RawResponse,
+    Submission,
 };
 use std::pin::pin;
 use url::Url;
@@ -65,8 +69,10 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
         deadline: Timestamp,
         reader: &mut Reader,
     ) -> Result<Submission, ProviderError> {
-        drop(permit);
-        let parsed = self.exchange(adapter, &request, key, deadline, reader).await?;
+        let SubmitPermit(()) = permit;
+        let parsed = self
+            .exchange(adapter, &request, key, deadline, reader)
+            .await?;
         match parsed {
             Parsed::Accepted { job, warnings } => Ok(Submission::Accepted { job, warnings }),
             Parsed::Done(result) => Ok(Submission::Done {
@@ -90,7 +96,10 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
     ) -> Result<JobStatus, ProviderError> {
         let request = adapter.status_request(job).ok_or_else(not_polled)?;
         let mut reader = BufferingReader::default();
-        match self.exchange(adapter, &request, key, deadline, &mut reader).await? {
+        match self
+            .exchange(adapter, &request, key, deadline, &mut reader)
+            .await?
+        {
             Parsed::Status(status) => Ok(clean_status(status, key)),
             _ => Err(foreign(Accepted::Yes)),
         }
@@ -111,7 +120,10 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
         let mut waits = self.waits();
         loop {
             let mut reader = BufferingReader::default();
-            let error = match self.exchange(adapter, &request, key, deadline, &mut reader).await {
+            let error = match self
+                .exchange(adapter, &request, key, deadline, &mut reader)
+                .await
+            {
                 Ok(Parsed::Done(result)) => return Ok(result),
                 Ok(_) => return Err(foreign(Accepted::Yes)),
                 Err(error) => error,
@@ -120,7 +132,10 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
             let Some(wait) = wait else {
                 return Err(error);
             };
-            if !self.pause(wait.max(error.retry_after_ms.unwrap_or(0)), deadline).await {
+            if !self
+                .pause(wait.max(error.retry_after_ms.unwrap_or(0)), deadline)
+                .await
+            {
                 return Err(error);
             }
         }
@@ -163,7 +178,13 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
                         headers: response.headers,
                         body: Bytes::new(),
                     };
-                    classify::refused(adapter.flow(), Phase::Download, &head, Verdict::default(), self.now())
+                    classify::refused(
+                        adapter.flow(),
+                        Phase::Download,
+                        &head,
+                        Verdict::default(),
+                        self.now(),
+                    )
                 }
                 Err(error) => error,
             };
@@ -171,7 +192,10 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
             let Some(wait) = wait else {
                 return Err(error);
             };
-            if !self.pause(wait.max(error.retry_after_ms.unwrap_or(0)), deadline).await {
+            if !self
+                .pause(wait.max(error.retry_after_ms.unwrap_or(0)), deadline)
+                .await
+            {
                 return Err(error);
             }
         }
@@ -189,7 +213,10 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
     ) -> Result<ProbeReport, ProviderError> {
         let request = adapter.probe_request();
         let mut reader = BufferingReader::default();
-        match self.exchange(adapter, &request, key, deadline, &mut reader).await? {
+        match self
+            .exchange(adapter, &request, key, deadline, &mut reader)
+            .await?
+        {
             Parsed::Healthy(report) => Ok(report),
             _ => Err(foreign(Accepted::No)),
         }
@@ -197,12 +224,16 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
 
     /// Delays between polls of that job, from now on.
     pub fn poll_schedule(&self, adapter: &ImageAdapter, job: &JobRef) -> PollSchedule {
-        let policy = adapter.poll_policy().unwrap_or(provider_adapters::capability::PollPolicy {
-            first_ms: 2_000,
-            factor: 1.5,
-            cap_ms: 30_000,
-        });
-        let elapsed_ms = (self.now().ms() - job.submitted_at.ms()).max(0).cast_unsigned();
+        let policy = adapter
+            .poll_policy()
+            .unwrap_or(provider_adapters::capability::PollPolicy {
+                first_ms: 2_000,
+                factor: 1.5,
+                cap_ms: 30_000,
+            });
+        let elapsed_ms = (self.now().ms() - job.submitted_at.ms())
+            .max(0)
+            .cast_unsigned();
         PollSchedule::new(policy, elapsed_ms, self.random.next_u64())
     }
 
@@ -217,7 +248,9 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
     ) -> Result<Parsed, ProviderError> {
         let started_ms = self.clock.now_ms();
         let redactor = Redactor::new(key);
-        let result = self.send_and_read(adapter, request, key, deadline, reader).await;
+        let result = self
+            .send_and_read(adapter, request, key, deadline, reader)
+            .await;
         let result = result.map_err(|error| redactor.clean_error(error));
         let (outcome, accepted, status) = match &result {
             Ok(_) => ("ok", None, None),
@@ -245,10 +278,14 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
         reader: &mut Reader,
     ) -> Result<Parsed, ProviderError> {
         let private = adapter.profile().is_private();
-        if url_guard::check(request.url.as_str(), private).is_err() || !adapter.profile().is_api_host(&request.url) {
+        if url_guard::check(request.url.as_str(), private).is_err()
+            || !adapter.profile().is_api_host(&request.url)
+        {
             let host = url_guard::host_port(&request.url);
-            let error = unsent(request.phase, Kind::Invalid);
-            return Err(error.with_internal(format!("host {host} is not an API host of the provider")));
+            let error = unsent(request.phase, Kind::ContractMismatch);
+            return Err(
+                error.with_internal(format!("host {host} is not an API host of the provider"))
+            );
         }
         let headers = with_key(adapter, &request.headers, key).map_err(|why| {
             let mut error = unsent(request.phase, Kind::Auth);
@@ -264,9 +301,15 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
             url: request.url.as_str().to_owned(),
             headers,
             body,
-            timeout_ms: self.time_left(request.timeout_ms, deadline).ok_or_else(|| unsent(request.phase, Kind::Timeout))?,
+            timeout_ms: self
+                .time_left(request.timeout_ms, deadline)
+                .ok_or_else(|| unsent(request.phase, Kind::Timeout))?,
         };
-        let response = self.http.send(outgoing).await.map_err(|failure| broken(request.phase, failure))?;
+        let response = self
+            .http
+            .send(outgoing)
+            .await
+            .map_err(|failure| broken(request.phase, failure))?;
         let status = response.status;
         let headers = response.headers;
         let content_type = text_of(&headers, header::CONTENT_TYPE);
@@ -277,12 +320,19 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
             // Small answers without images, and what arrived of a cut one may still name the job.
             read_partly(response.body, request.max_response_bytes).await
         } else {
-            match reader.read(&content_type, response.body, request.max_response_bytes).await {
+            match reader
+                .read(&content_type, response.body, request.max_response_bytes)
+                .await
+            {
                 Ok(body) => (body, None),
                 Err(error) => (Bytes::new(), Some(error)),
             }
         };
-        let raw = RawResponse { status, headers, body };
+        let raw = RawResponse {
+            status,
+            headers,
+            body,
+        };
         let context = ParseContext {
             now: self.now(),
             about: &request.about,
@@ -290,13 +340,31 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
         let parsed = adapter.parse_response(request.phase, &raw, &context);
         match (lost, parsed) {
             (None, parsed) => parsed,
-            (Some(error), Ok(Parsed::Accepted { job, .. })) => Err(unread(adapter.flow(), request.phase, status, &error, Some(job))),
-            (Some(error), Err(judged)) => Err(unread(adapter.flow(), request.phase, status, &error, judged.job.map(|job| *job))),
-            (Some(error), Ok(_)) => Err(unread(adapter.flow(), request.phase, status, &error, None)),
+            (Some(error), Ok(Parsed::Accepted { job, .. })) => Err(unread(
+                adapter.flow(),
+                request.phase,
+                status,
+                &error,
+                Some(job),
+            )),
+            (Some(error), Err(judged)) => Err(unread(
+                adapter.flow(),
+                request.phase,
+                status,
+                &error,
+                judged.job.map(|job| *job),
+            )),
+            (Some(error), Ok(_)) => {
+                Err(unread(adapter.flow(), request.phase, status, &error, None))
+            }
         }
     }
 
-    async fn get_file(&self, url: &Url, deadline: Timestamp) -> Result<HttpResponse, ProviderError> {
+    async fn get_file(
+        &self,
+        url: &Url,
+        deadline: Timestamp,
+    ) -> Result<HttpResponse, ProviderError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("image/*"));
         let request = HttpRequest {
@@ -304,18 +372,28 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
             url: url.as_str().to_owned(),
             headers,
             body: Bytes::new(),
-            timeout_ms: self.time_left(DOWNLOAD_MS, deadline).ok_or_else(|| unsent(Phase::Download, Kind::Timeout))?,
+            timeout_ms: self
+                .time_left(DOWNLOAD_MS, deadline)
+                .ok_or_else(|| unsent(Phase::Download, Kind::Timeout))?,
         };
-        self.http.send(request).await.map_err(|failure| broken(Phase::Download, failure))
+        self.http
+            .send(request)
+            .await
+            .map_err(|failure| broken(Phase::Download, failure))
     }
 
     fn opened(&self, response: HttpResponse) -> Result<Download, ProviderError> {
-        let length: Option<u64> = text_of(&response.headers, header::CONTENT_LENGTH).parse().ok();
+        let length: Option<u64> = text_of(&response.headers, header::CONTENT_LENGTH)
+            .parse()
+            .ok();
         if length == Some(0) {
-            return Err(ProviderError::new(Kind::NoOutput, Accepted::Yes).with_internal("the file is empty"));
+            return Err(ProviderError::new(Kind::NoOutput, Accepted::Yes)
+                .with_internal("the file is empty"));
         }
         if length.is_some_and(|length| length > MAX_FILE_BYTES) {
-            return Err(mismatch(&format!("the file is larger than {MAX_FILE_BYTES} bytes")));
+            return Err(mismatch(&format!(
+                "the file is larger than {MAX_FILE_BYTES} bytes"
+            )));
         }
         // A compressed transfer announces the length of something else than what arrives.
         let encoded = response.headers.contains_key(header::CONTENT_ENCODING);
@@ -336,7 +414,9 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
 
     fn waits(&self) -> impl Iterator<Item = u64> + use<H, C, R> {
         let mut seed = self.random.next_u64();
-        REPEATS_MS.into_iter().map(move |ms| jittered(ms, 25, &mut seed))
+        REPEATS_MS
+            .into_iter()
+            .map(move |ms| jittered(ms, 25, &mut seed))
     }
 
     /// Waits, if the deadline lets it and a second is left then.
@@ -381,11 +461,13 @@ fn unsent(phase: Phase, kind: Kind) -> ProviderError {
 }
 
 fn not_polled() -> ProviderError {
-    ProviderError::new(Kind::NoOutput, Accepted::Yes).with_internal("this vendor has no jobs to ask for")
+    ProviderError::new(Kind::NoOutput, Accepted::Yes)
+        .with_internal("this vendor has no jobs to ask for")
 }
 
 fn foreign(accepted: Accepted) -> ProviderError {
-    ProviderError::new(Kind::ContractMismatch, accepted).with_internal("an answer to another question")
+    ProviderError::new(Kind::ContractMismatch, accepted)
+        .with_internal("an answer to another question")
 }
 
 fn mismatch(why: &str) -> ProviderError {
@@ -401,9 +483,17 @@ fn broken(phase: Phase, failure: SendFailure) -> ProviderError {
 }
 
 /// The head of a success arrived, its body did not, or not all of it.
-fn unread(flow: Flow, phase: Phase, status: u16, error: &ReplyError, job: Option<JobRef>) -> ProviderError {
+fn unread(
+    flow: Flow,
+    phase: Phase,
+    status: u16,
+    error: &ReplyError,
+    job: Option<JobRef>,
+) -> ProviderError {
     let why = match error {
-        ReplyError::TooLarge { max_bytes } => format!("the answer is longer than {max_bytes} bytes"),
+        ReplyError::TooLarge { max_bytes } => {
+            format!("the answer is longer than {max_bytes} bytes")
+        }
         ReplyError::Broken(cause) => format!("the answer broke off: {cause}"),
         ReplyError::Storage(cause) => format!("storing the answer's images failed: {cause}"),
         ReplyError::Malformed(cause) => format!("the answer is malformed: {cause}"),
@@ -442,14 +532,20 @@ async fn read_partly(mut body: ByteStream, max_bytes: u64) -> (Bytes, Option<Rep
     (all.freeze(), None)
 }
 
-fn with_key(adapter: &ImageAdapter, headers: &HeaderMap, key: &ProviderSecret) -> Result<HeaderMap, &'static str> {
+fn with_key(
+    adapter: &ImageAdapter,
+    headers: &HeaderMap,
+    key: &ProviderSecret,
+) -> Result<HeaderMap, &'static str> {
     let mut headers = headers.clone();
     let api_key = key.api_key.expose();
     if !api_key.is_empty() {
         let scheme = adapter.auth();
-        let name = HeaderName::try_from(scheme.header.as_str()).map_err(|_| "the header of the key is malformed")?;
+        let name = HeaderName::try_from(scheme.header.as_str())
+            .map_err(|_| "the header of the key is malformed")?;
         let text = format!("{}{api_key}", scheme.prefix);
-        let mut value = HeaderValue::try_from(text).map_err(|_| "the key does not fit into a header")?;
+        let mut value =
+            HeaderValue::try_from(text).map_err(|_| "the key does not fit into a header")?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -475,15 +571,21 @@ fn clean_status(status: JobStatus, key: &ProviderSecret) -> JobStatus {
 /// Whether the same read may succeed soon.
 fn is_passing(error: &ProviderError) -> bool {
     error.advice == Advice::Reconcile
-        && matches!(error.kind, Kind::Unavailable | Kind::Timeout | Kind::RateLimited | Kind::ContractMismatch)
+        && matches!(
+            error.kind,
+            Kind::Unavailable | Kind::Timeout | Kind::RateLimited | Kind::ContractMismatch
+        )
 }
 
 fn checked_url(adapter: &ImageAdapter, text: &str) -> Result<Url, ProviderError> {
     let profile = adapter.profile();
-    let url = url_guard::check(text, profile.is_private()).map_err(|refused| mismatch(&format!("result URL {refused}")))?;
+    let url = url_guard::check(text, profile.is_private())
+        .map_err(|refused| mismatch(&format!("result URL {refused}")))?;
     if !profile.is_result_host(&url) {
         let host = url_guard::host_port(&url);
-        let mut error = mismatch(&format!("result host {host} is not listed; add it to extra_result_hosts"));
+        let mut error = mismatch(&format!(
+            "result host {host} is not listed; add it to extra_result_hosts"
+        ));
         error.public = format!("The provider's result is on the host {host}, which is not listed.");
         error.public.truncate(error.public.floor_char_boundary(300));
         return Err(error);
@@ -493,6 +595,8 @@ fn checked_url(adapter: &ImageAdapter, text: &str) -> Result<Url, ProviderError>
 
 fn follow(adapter: &ImageAdapter, from: &Url, headers: &HeaderMap) -> Result<Url, ProviderError> {
     let target = text_of(headers, header::LOCATION);
-    let joined = from.join(&target).map_err(|_| mismatch("a redirect to nowhere"))?;
+    let joined = from
+        .join(&target)
+        .map_err(|_| mismatch("a redirect to nowhere"))?;
     checked_url(adapter, joined.as_str())
 }

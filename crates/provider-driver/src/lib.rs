@@ -9,6 +9,8 @@ mod schedule;
 pub use download::{DOWNLOAD_PORT, Download, MAX_FILE_BYTES};
 pub use driver::Driver;
 pub use permit::{LeaseGrant, SubmitPermit};
-pub use provider_adapters::{JobResult, JobStatus, ProbeReport, ProviderError, ProviderSecret, Submission};
+pub use provider_adapters::{
+    JobResult, JobStatus, ProbeReport, ProviderError, ProviderSecret, Submission,
+};
 pub use reader::BufferingReader;
 pub use schedule::{POLL_FOR_MS, PollSchedule};

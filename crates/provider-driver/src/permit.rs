@@ -16,11 +16,15 @@ impl LeaseGrant {
     /// The grant in an answer of `acquire` or `enqueue`; `None` when it was not granted.
     pub fn of_acquire(reply: &AcquireReply) -> Option<Self> {
         match &reply.decision {
-            AcquireDecision::Granted { lease_id, epoch, .. } => Some(Self {
+            AcquireDecision::Granted {
+                lease_id, epoch, ..
+            } => Some(Self {
                 lease_id: lease_id.clone(),
                 epoch: *epoch,
             }),
-            AcquireDecision::Limited { .. } | AcquireDecision::Refused { .. } | AcquireDecision::Existing(_) => None,
+            AcquireDecision::Limited { .. }
+            | AcquireDecision::Refused { .. }
+            | AcquireDecision::Existing(_) => None,
         }
     }
 
@@ -52,7 +56,7 @@ impl LeaseGrant {
 
 /// The right to send one submit; the send consumes it.
 #[derive(Debug)]
-pub struct SubmitPermit(());
+pub struct SubmitPermit(pub(crate) ());
 
 impl SubmitPermit {
     /// From a fresh lease.

@@ -17,7 +17,12 @@ pub struct BufferingReader {
 }
 
 impl ReplyReader for BufferingReader {
-    async fn read(&mut self, content_type: &str, body: ByteStream, max_bytes: u64) -> Result<Bytes, ReplyError> {
+    async fn read(
+        &mut self,
+        content_type: &str,
+        body: ByteStream,
+        max_bytes: u64,
+    ) -> Result<Bytes, ReplyError> {
         let all = collect(body, max_bytes).await?;
         if content_type.starts_with("image/") {
             self.blobs.push(all);
@@ -39,7 +44,9 @@ impl BufferingReader {
                 self.blobs.push(Bytes::from(std::mem::take(text)));
                 *text = format!("blob:{}", self.blobs.len() - 1);
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.take_blobs(item, false)),
+            Value::Array(items) => items
+                .iter_mut()
+                .for_each(|item| self.take_blobs(item, false)),
             Value::Object(members) => {
                 for (name, member) in members {
                     // A small picture is a picture too.
@@ -57,7 +64,10 @@ mod tests {
     use futures_util::stream;
 
     fn body(text: &str) -> ByteStream {
-        let halves = text.as_bytes().chunks(7).map(|chunk| Ok(Bytes::copy_from_slice(chunk)));
+        let halves = text
+            .as_bytes()
+            .chunks(7)
+            .map(|chunk| Ok(Bytes::copy_from_slice(chunk)));
         Box::pin(stream::iter(halves.collect::<Vec<_>>()))
     }
 
@@ -66,9 +76,18 @@ mod tests {
         let long = "A".repeat(BLOB_FROM_BYTES + 1);
         let text = format!(r#"{{"a":"x","data":[{{"b64_json":"AQ=="}},{{"image":"{long}"}}]}}"#);
         let mut reader = BufferingReader::default();
-        let json = reader.read("application/json", body(&text), 1 << 20).await.unwrap();
-        assert_eq!(json, r#"{"a":"x","data":[{"b64_json":"blob:0"},{"image":"blob:1"}]}"#);
-        assert_eq!(reader.blobs, [Bytes::from_static(b"AQ=="), Bytes::from(long)]);
+        let json = reader
+            .read("application/json", body(&text), 1 << 20)
+            .await
+            .unwrap();
+        assert_eq!(
+            json,
+            r#"{"a":"x","data":[{"b64_json":"blob:0"},{"image":"blob:1"}]}"#
+        );
+        assert_eq!(
+            reader.blobs,
+            [Bytes::from_static(b"AQ=="), Bytes::from(long)]
+        );
     }
 
     #[tokio::test]

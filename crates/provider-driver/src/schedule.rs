@@ -80,7 +80,10 @@ mod tests {
             let mut plain = 2_000.0_f64;
             for delay in delays.split_last().unwrap().1 {
                 let exact = plain.min(30_000.0);
-                assert!((exact * 0.899..=exact * 1.101).contains(&(*delay as f64)), "{delay} {exact}");
+                assert!(
+                    (exact * 0.899..=exact * 1.101).contains(&(*delay as f64)),
+                    "{delay} {exact}"
+                );
                 plain = exact * 1.5;
             }
             assert_eq!(delays.iter().sum::<u64>(), POLL_FOR_MS);

@@ -113,6 +113,7 @@ where
 
     /// Executes `POST /v1/{command}`: 1. parse (400). 2. decide. 3. write (500). 4. arm the alarm. 5. wake. 6. answer.
     pub async fn handle(&self, command: &str, body: &str) -> ActorReply {
+        self.read_alarm().await;
         if command == "sweep" {
             return self.sweep().await;
         }
@@ -309,14 +310,24 @@ where
         }
     }
 
+    /// Asks the platform for the alarm, once in the life of this memory.
+    async fn read_alarm(&self) {
+        if self.armed.get() != Armed::Unread {
+            return;
+        }
+        match self.storage.get_alarm().await {
+            Ok(at_ms) if self.armed.get() == Armed::Unread => {
+                self.armed.set(at_ms.map_or(Armed::Off, Armed::At));
+            }
+            // Another event has set it meanwhile.
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "alarm not read"),
+        }
+    }
+
     /// Sets the alarm if it would ring too late, or not at all.
     async fn arm(&self) {
-        if self.armed.get() == Armed::Unread {
-            match self.storage.get_alarm().await {
-                Ok(at_ms) => self.armed.set(at_ms.map_or(Armed::Off, Armed::At)),
-                Err(error) => tracing::error!(%error, "alarm not read"),
-            }
-        }
+        self.read_alarm().await;
         let now_ms = self.clock.now_ms();
         // An object whose storage cannot be read is tried again later.
         let wanted_ms = match self.next_ms(now_ms) {

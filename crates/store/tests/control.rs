@@ -1,5 +1,6 @@
 //! The control database's SQL on the real migrations: every constraint refuses, guards fail closed, resolving never
 //! selects a foreign configuration, growing tables are never scanned.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use api_types::{InstanceId, KeyId, OrgId, ProjectId, Timestamp, UserId};
 use platform::fakes::SqliteDatabase;

@@ -66,7 +66,9 @@ pub fn all(layout: &Layout, versions: &Versions) -> Result<Vec<String>> {
                 Err(failure) => problems.push(failure.message),
             }
         }
-        problems.extend(unused(&worker.name, &names, &source_literals(&code)?));
+        let mut named = source_literals(&code)?;
+        named.extend(named_in_vars(&config));
+        problems.extend(unused(&worker.name, &names, &named));
         problems.extend(file_rules(&worker.name, &config, versions));
         configs.insert(worker.name, config);
     }
@@ -93,6 +95,18 @@ fn texts(config: &Value, list: &str, member: &str) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.get(member)?.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Bindings that a var chooses from, as `R2_BUCKETS` does: `{"<bucket>":"<binding>"}`.
+fn named_in_vars(config: &Value) -> Vec<String> {
+    let vars = config.get("vars").and_then(Value::as_object);
+    vars.into_iter()
+        .flatten()
+        .filter_map(|(_, value)| serde_json::from_str::<Value>(value.as_str()?).ok())
+        .filter_map(|value| value.as_object().cloned())
+        .flat_map(|map| map.into_iter().map(|(_, binding)| binding))
+        .filter_map(|binding| binding.as_str().map(str::to_owned))
         .collect()
 }
 
@@ -149,6 +163,10 @@ fn unused(worker: &str, names: &BTreeSet<String>, literals: &BTreeSet<String>) -
 fn undeclared(worker: &str, names: &BTreeSet<String>, literals: &BTreeSet<String>) -> Vec<String> {
     let known = |literal: &str| {
         names.iter().any(|name| stands_for(literal, name))
+            // What is left of a name after its family was cut off.
+            || names.iter().any(|name| {
+                name.strip_suffix(literal).is_some_and(|family| family.ends_with('_'))
+            })
             || UNDECLARED.contains(&literal)
             || KNOB_ENDINGS.iter().any(|ending| literal.ends_with(ending))
     };
@@ -303,6 +321,12 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("IMAGES"));
         assert!(undeclared("w", &declared, &set(&["LOG_SINK", "LEASE_MS", "GET"])).is_empty());
+    }
+
+    #[test]
+    fn a_var_that_maps_to_bindings_names_them() {
+        let config = json!({"vars": {"R2_BUCKETS": "{\"prod\":\"IMAGES\"}", "OTHER": "x"}});
+        assert_eq!(named_in_vars(&config), ["IMAGES"]);
     }
 
     #[test]

@@ -30,6 +30,10 @@ fn is_rust(file: &str) -> bool {
 
 /// Over 700 lines before the tests.
 fn too_long(file: &str, text: &str) -> Option<String> {
+    // Files of tests have nothing before their tests.
+    if file.contains("/tests/") {
+        return None;
+    }
     let lines = text
         .lines()
         .take_while(|line| !line.starts_with("#[cfg(test)]"))
@@ -90,7 +94,7 @@ fn looks_secret(word: &str) -> bool {
         })
     };
     // A key of our own form with the right checksum was minted by somebody.
-    word != PINNED_KEY && auth::key::parse(word).is_ok()
+    word != PINNED_KEY && auth::key::parse(word).is_ok_and(|key| !is_fixture(&key))
         || long("sk-", 32)
         || long("ghp_", 30)
         || long("github_pat_", 30)
@@ -98,6 +102,13 @@ fn looks_secret(word: &str) -> bool {
             && word != EXAMPLE_KEY
             && word.starts_with(&["AK", "IA"].concat())
             && long("AK", 18)
+}
+
+/// A key that was never minted: its secret only repeats its public id.
+fn is_fixture(key: &auth::key::PresentedKey) -> bool {
+    key.secret
+        .expose()
+        .starts_with(&key.key_id.as_str().repeat(3))
 }
 
 /// Paths of somebody's machine.
@@ -143,6 +154,7 @@ mod tests {
             None
         );
         assert!(too_long("a.rs", &format!("{code}x\n")).is_some());
+        assert_eq!(too_long("crates/a/tests/b.rs", &format!("{code}x\n")), None);
     }
 
     #[test]
@@ -183,6 +195,9 @@ mod tests {
         assert_eq!(secrets("a.rs", &line).len(), 1);
         assert!(secrets("a.rs", &format!("key = \"{PINNED_KEY}\"")).is_empty());
         assert!(secrets("a.rs", &line.replace("sy_", "sz_")).is_empty());
+        let fixture = "sy_user00000001_user00000001user00000001user00000001user0000bf5Bh";
+        assert!(auth::key::parse(fixture).is_ok());
+        assert!(secrets("a.sql", fixture).is_empty());
     }
 
     #[test]

@@ -13,11 +13,11 @@ use errors::Result;
 use middleware::{Context, IfMatch, Path, Presented};
 use platform::{Ports, Statement};
 use serde_json::{Value, json};
+use store::control::access;
 use store::control::audit::ChainOf;
 use store::control::guard::Quota;
 use store::control::instances::{self, InstanceRow};
 use store::control::users::{self, UserRow};
-use store::control::access;
 
 struct GrantAccess {
     user_id: UserId,
@@ -78,7 +78,12 @@ impl Change for GrantAccess {
             statements: vec![
                 access::guard_same_organization(&self.user_id, &self.instance_id),
                 Quota::Access.guard(self.instance_id.as_str(), &now.to_string()),
-                access::grant(&self.user_id, &self.instance_id, &decision.auth.principal, now),
+                access::grant(
+                    &self.user_id,
+                    &self.instance_id,
+                    &decision.auth.principal,
+                    now,
+                ),
             ],
             audited: Some(Audited {
                 target_type: "user",
@@ -95,8 +100,10 @@ impl Change for GrantAccess {
 
 /// Gives a user access to an instance; repeatable. A body is not read.
 ///
-/// 1. User and instance exist in one organization (404), role admin (403), scope `config:write` (403). 2. At most 500
-/// users an instance (409). 204. The configuration of the instance is not published: nobody authorizes by it.
+/// 1. User and instance exist in one organization (404), role admin (403), scope `config:write` (403).
+/// 2. At most 500 users an instance (409).
+///
+/// 204. The configuration of the instance is not published: nobody authorizes by it.
 pub(crate) async fn grant<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

@@ -1,6 +1,6 @@
 //! What a handler answers with, in a form that can be stored and replayed.
 //!
-//! In scope: status, body, ETag, Location; the request id in bodies. Out of scope: errors (`errors`, `middleware`).
+//! In scope: status, body, `ETag`, Location; the request id in bodies. Out of scope: errors (`errors`, `middleware`).
 
 use axum::response::{IntoResponse, Response};
 use errors::{Error, Result};
@@ -15,7 +15,7 @@ pub struct Answer {
     pub status: u16,
     /// JSON object; `None` for answers without a body.
     pub body: Option<Value>,
-    /// Version of the resource, which is its ETag.
+    /// Version of the resource, which is its `ETag`.
     pub version: Option<i64>,
     /// Path of what was made.
     pub location: Option<String>,
@@ -56,7 +56,7 @@ impl Answer {
         }
     }
 
-    /// With that version as ETag.
+    /// With that version as `ETag`.
     #[must_use]
     pub fn at_version(mut self, version: i64) -> Self {
         self.version = Some(version);
@@ -104,7 +104,10 @@ impl Answer {
             set(LOCATION, location);
         }
         if self.replayed {
-            set(HeaderName::from_static("idempotent-replayed"), "true".into());
+            set(
+                HeaderName::from_static("idempotent-replayed"),
+                "true".into(),
+            );
         }
         set(CACHE_CONTROL, "no-store".into());
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
@@ -165,6 +168,11 @@ mod tests {
                 ..answer
             }
         );
-        assert!(Answer::from_stored(204, &Answer::no_content().to_stored()).unwrap().body.is_none());
+        assert!(
+            Answer::from_stored(204, &Answer::no_content().to_stored())
+                .unwrap()
+                .body
+                .is_none()
+        );
     }
 }

@@ -77,7 +77,9 @@ fn target(auth: &AuthContext, key: Option<&KeyView>) -> Result<Target> {
 
 /// One key, without anything of its secret but the last four characters.
 ///
-/// 1. Own key, or an administrator over it (404, 403). 200, or 304 for a known version.
+/// 1. Own key, or an administrator over it (404, 403).
+///
+/// 200, or 304 for a known version.
 pub(crate) async fn get<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
@@ -98,11 +100,7 @@ pub(crate) async fn get<P: Ports, G: AbuseGuard>(
     let target = target(&read.auth, key.as_ref())?;
     permit(&config_service::GET_API_KEY, &read.auth, &target)?;
     let key = key.ok_or_else(fields::missing)?;
-    let answer = unless_known(
-        &headers,
-        key.version,
-        Answer::ok(shown(&key, deps.now())),
-    );
+    let answer = unless_known(&headers, key.version, Answer::ok(shown(&key, deps.now())));
     Ok(answer.into_response(context.request_id()))
 }
 
@@ -150,7 +148,10 @@ fn filter_of(query: ListQuery, now: Timestamp) -> Result<(Page, ListFilter)> {
 
 /// The keys that the caller may see, newest first.
 ///
-/// 1. Any user; a project key sees itself. 2. Filters and cursor (400). 200: never 404.
+/// 1. Any user; a project key sees itself.
+/// 2. Filters and cursor (400).
+///
+/// 200: never 404.
 pub(crate) async fn list<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
@@ -253,8 +254,10 @@ impl Change for RevokeApiKey {
 
 /// Revokes a key for good; repeatable.
 ///
-/// 1. Own key, or an administrator over it (404, 403), scope `keys:write` (403). 2. `reason` (400). 200 with the time by
-/// which no worker accepts it any more.
+/// 1. Own key, or an administrator over it (404, 403), scope `keys:write` (403).
+/// 2. `reason` (400).
+///
+/// 200 with the time by which no worker accepts it any more.
 pub(crate) async fn revoke<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

@@ -86,7 +86,7 @@ impl CreateApiKey {
     }
 
     /// Nobody mints scopes beyond his own; `*` counts as what the owner's role makes of it.
-    fn scopes(&self, wanted: &Wanted, owner: &Owner, decision: &Decision<'_>) -> Result<Vec<Scope>> {
+    fn scopes(wanted: &Wanted, owner: &Owner, decision: &Decision<'_>) -> Result<Vec<Scope>> {
         let of_project = matches!(owner, Owner::Project(_));
         let role = match owner {
             Owner::User(user) => user.role,
@@ -113,12 +113,7 @@ impl CreateApiKey {
     }
 
     /// Nobody mints instances beyond his own.
-    fn check_instances(
-        &self,
-        wanted: &Wanted,
-        owner: &Owner,
-        decision: &Decision<'_>,
-    ) -> Result<()> {
+    fn check_instances(wanted: &Wanted, owner: &Owner, decision: &Decision<'_>) -> Result<()> {
         if wanted.instance_ids.is_none() {
             let restricted = decision
                 .rows(3)
@@ -236,8 +231,8 @@ impl Change for CreateApiKey {
                 "a key belongs to a user or to a project, not to both",
             ));
         }
-        let scopes = self.scopes(&wanted, &owner, decision)?;
-        self.check_instances(&wanted, &owner, decision)?;
+        let scopes = Self::scopes(&wanted, &owner, decision)?;
+        Self::check_instances(&wanted, &owner, decision)?;
         let name = fields::name("name", &wanted.name)?;
         check_times(&wanted, decision.now)?;
         if wanted
@@ -326,8 +321,11 @@ impl Change for CreateApiKey {
 
 /// Mints a key; its secret is in this answer only.
 ///
-/// 1. Own user, or an administrator over user or project (404, 403), scope `keys:write` (403). 2. Scopes and instances
-/// within the caller's own (403, 404). 3. `name`, `expires_at` (400). 4. The owner is active, at most 20 live keys (409).
+/// 1. Own user, or an administrator over user or project (404, 403), scope `keys:write` (403).
+/// 2. Scopes and instances within the caller's own (403, 404).
+/// 3. `name`, `expires_at` (400).
+/// 4. The owner is active, at most 20 live keys (409).
+///
 /// 201 with `Location`; repeated with the same `Idempotency-Key` for 10 minutes.
 pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,

@@ -1,7 +1,9 @@
 //! Who calls, within the read batch of the handler: one round trip for the caller and what the handler needs.
 //!
-//! 1. A blocked address is refused without I/O (429). 2. One D1 batch. 3. The key is verified; failures are counted
-//! (401, 429). 4. A first use is recorded before the answer; later uses, a new hash: in the background.
+//! 1. A blocked address is refused without I/O (429).
+//! 2. One D1 batch.
+//! 3. The key is verified; failures are counted (401, 429).
+//! 4. A first use is recorded before the answer; later uses, a new hash: in the background.
 
 use crate::abuse::{self, AbuseGuard};
 use crate::deps::Deps;
@@ -24,7 +26,7 @@ pub(crate) struct Read {
 
 impl Read {
     /// The result of one statement.
-    pub fn rows(&self, index: usize) -> Rows {
+    pub(crate) fn rows(&self, index: usize) -> Rows {
         self.rows.get(index).cloned().unwrap_or_default()
     }
 }
@@ -34,7 +36,7 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
     ///
     /// # Errors
     /// 401 `auth_failed`, 429 `too_many_auth_failures`, 503 `database_unavailable`, 500.
-    pub async fn read_as(
+    pub(crate) async fn read_as(
         &self,
         presented: &PresentedKey,
         client_ip: Option<&str>,

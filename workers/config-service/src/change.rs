@@ -1,4 +1,4 @@
-//! What a mutation is: the description that [`crate::mutate`] carries out.
+//! What a mutation is: the description that the module `mutate` carries out.
 //!
 //! In scope: the steps a resource fills in. Out of scope: their order, atomicity, publication.
 
@@ -42,7 +42,12 @@ impl Demand {
     }
 
     /// Of a PUT or DELETE, which are repeatable by themselves.
-    pub fn repeatable(context: Context, presented: Presented, if_match: IfMatch, path: &str) -> Self {
+    pub fn repeatable(
+        context: Context,
+        presented: Presented,
+        if_match: IfMatch,
+        path: &str,
+    ) -> Self {
         Self {
             context,
             presented,

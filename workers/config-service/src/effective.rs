@@ -168,7 +168,10 @@ mod tests {
 
     #[test]
     fn a_key_for_an_adapter_without_settings_gets_default_settings() {
-        let config = built(json!({"rate_limits": {"ideogram": {"rpm": 500}}}), &[credential("api.ideogram.ai")]);
+        let config = built(
+            json!({"rate_limits": {"ideogram": {"rpm": 500}}}),
+            &[credential("api.ideogram.ai")],
+        );
         assert_eq!(config["api_keys"]["ideogram"], "v1.k1.a.b");
         assert_eq!(config["providers"]["ideogram"]["credential_state"], "set");
         assert_eq!(config["rate_limits"]["ideogram"]["max_inflight_images"], 10);
@@ -180,8 +183,14 @@ mod tests {
         let edited = json!({"providers": {"ideogram": {"base_url": "https://evil.example"}}});
         let config = built(edited, &[credential("api.ideogram.ai")]);
         assert_eq!(config["api_keys"], json!({}));
-        assert_eq!(config["providers"]["ideogram"]["credential_state"], "host_changed");
-        assert_eq!(config["providers"]["ideogram"]["credential_id"], json!(null));
+        assert_eq!(
+            config["providers"]["ideogram"]["credential_state"],
+            "host_changed"
+        );
+        assert_eq!(
+            config["providers"]["ideogram"]["credential_id"],
+            json!(null)
+        );
     }
 
     #[test]
@@ -189,6 +198,9 @@ mod tests {
         let edited = json!({"providers": {"pictures": {"adapter": "ideogram"}}, "rate_limits": {"pictures": {"max_inflight_images": 4}}});
         let config = built(edited, &[]);
         assert_eq!(config["rate_limits"]["pictures"]["max_inflight_images"], 4);
-        assert_eq!(config["providers"]["pictures"]["credential_state"], "missing");
+        assert_eq!(
+            config["providers"]["pictures"]["credential_state"],
+            "missing"
+        );
     }
 }

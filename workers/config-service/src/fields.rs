@@ -23,10 +23,7 @@ pub(crate) fn role_required(role: &str) -> Error {
 
 /// 403 for a key that may not use the instance.
 pub(crate) fn no_access() -> Error {
-    Error::new(
-        Code::Forbidden,
-        "This key has no access to this instance.",
-    )
+    Error::new(Code::Forbidden, "This key has no access to this instance.")
 }
 
 /// 409 `quota_reached`.
@@ -104,7 +101,10 @@ mod tests {
 
     #[test]
     fn slugs_are_made_from_names() {
-        assert_eq!(slug("Content Forge 2!").unwrap().as_str(), "content-forge-2");
+        assert_eq!(
+            slug("Content Forge 2!").unwrap().as_str(),
+            "content-forge-2"
+        );
         assert_eq!(slug("  Überall ").unwrap().as_str(), "berall");
         assert!(slug("Platform").is_err());
         assert!(slug("日本").is_err());
@@ -114,7 +114,15 @@ mod tests {
     #[test]
     fn emails_have_one_at_sign() {
         assert!(email("email", "user@acme.example").is_ok());
-        for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", &format!("{}@b", "a".repeat(254))] {
+        for bad in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            &format!("{}@b", "a".repeat(254)),
+        ] {
             assert!(email("email", bad).is_err(), "{bad}");
         }
     }

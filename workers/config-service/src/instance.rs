@@ -18,9 +18,9 @@ use middleware::{Context, Path, Presented, Query};
 use platform::Ports;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use store::control::access;
 use store::control::credentials::{self, CredentialRow};
 use store::control::instances::{self, InstanceRow, InstanceSummary, ListFilter};
-use store::control::access;
 
 /// What stands beside the configuration in the flat answer.
 #[derive(Clone, Debug)]
@@ -55,7 +55,11 @@ pub(crate) fn flat(config: &InstanceConfig, shown: &Shown<'_>, role: Role) -> Re
         .credentials
         .iter()
         .map(|row| {
-            let last4 = if role == Role::User { "" } else { row.last4.as_str() };
+            let last4 = if role == Role::User {
+                ""
+            } else {
+                row.last4.as_str()
+            };
             (row.provider.to_string(), Value::String(mask(last4)))
         })
         .collect::<serde_json::Map<String, Value>>()
@@ -100,8 +104,10 @@ pub(crate) fn permitted(
 
 /// One instance with its whole configuration.
 ///
-/// 1. It exists in the caller's organization (404), the caller may use it (403), scope `config:read` (403). 200, or 304
-/// for a known version.
+/// 1. It exists in the caller's organization (404), the caller may use it (403), scope `config:read`
+///    (403).
+///
+/// 200, or 304 for a known version.
 pub(crate) async fn get<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
@@ -158,7 +164,10 @@ pub(crate) struct ListQuery {
 
 /// The caller's instances, by id.
 ///
-/// 1. Scope `config:read` (403). 2. Filters and cursor (400). 200 with what the caller may see: never 404.
+/// 1. Scope `config:read` (403).
+/// 2. Filters and cursor (400).
+///
+/// 200 with what the caller may see: never 404.
 pub(crate) async fn list<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

@@ -89,18 +89,20 @@ fn read_config(mut members: Map<String, Value>, context: ValidateContext) -> Res
         for member in READ_ONLY_OF_PROVIDERS {
             if settings.get(member).is_some() {
                 let route = "PUT /instance/{instance_id}/provider-key/{provider}";
-                return Err(read_only(format!("config.providers.{name}.{member}"), route));
+                return Err(read_only(
+                    format!("config.providers.{name}.{member}"),
+                    route,
+                ));
             }
         }
     }
     let keys = read_keys(members.shift_remove("api_keys"))?;
     let stored = Value::Object(members);
     if stored.to_string().len() > MAX_CONFIG_BYTES {
-        return Err(Error::new(
-            Code::PayloadTooLarge,
-            "The configuration is too large.",
-        )
-        .with_detail("max_bytes", MAX_CONFIG_BYTES));
+        return Err(
+            Error::new(Code::PayloadTooLarge, "The configuration is too large.")
+                .with_detail("max_bytes", MAX_CONFIG_BYTES),
+        );
     }
     let edited: EditableConfig = parse_json(stored.clone())?;
     let parsed =
@@ -197,7 +199,7 @@ impl<P: Ports, G: AbuseGuard> CreateInstance<'_, P, G> {
         self.org_id.clone().or_else(|| decision.auth.org_id.clone())
     }
 
-    fn id_state(&self, decision: &Decision<'_>, org_id: &OrgId) -> Result<Id> {
+    fn id_state(decision: &Decision<'_>, org_id: &OrgId) -> Result<Id> {
         let rows = decision.rows(2);
         let Some(row) = rows.first() else {
             return Ok(Id::Free);
@@ -298,9 +300,12 @@ impl<P: Ports, G: AbuseGuard> Change for CreateInstance<'_, P, G> {
                 ));
             }
         };
-        let org_id = wanted.org_id.or_else(|| self.org_of(decision)).ok_or_else(|| {
-            Error::invalid_field("org_id", "must name the organization of the instance")
-        })?;
+        let org_id = wanted
+            .org_id
+            .or_else(|| self.org_of(decision))
+            .ok_or_else(|| {
+                Error::invalid_field("org_id", "must name the organization of the instance")
+            })?;
         let context = ValidateContext {
             local,
             self_hosted: false,
@@ -310,7 +315,7 @@ impl<P: Ports, G: AbuseGuard> Change for CreateInstance<'_, P, G> {
         if count >= Quota::Instances.limit() {
             return Err(fields::quota_reached(Quota::Instances, count));
         }
-        let (version, config_version, tombstone) = match self.id_state(decision, &org_id)? {
+        let (version, config_version, tombstone) = match Self::id_state(decision, &org_id)? {
             Id::Free => (1, 1, None),
             Id::Tombstone {
                 version,
@@ -387,9 +392,11 @@ impl<P: Ports, G: AbuseGuard> Change for CreateInstance<'_, P, G> {
 
 /// Creates an instance.
 ///
-/// 1. Role admin of the organization (404, 403), scope `config:write` (403). 2. Name, id, status, the whole
-/// configuration with all problems at once (400, 413). 3. At most 100 an organization, the id is free or a tombstone of
-/// the same organization (409). 4. Row, sealed keys, effective configuration, audit entry in one batch; publication.
+/// 1. Role admin of the organization (404, 403), scope `config:write` (403).
+/// 2. Name, id, status, the whole configuration with all problems at once (400, 413).
+/// 3. At most 100 an organization, the id is free or a tombstone of the same organization (409).
+/// 4. Row, sealed keys, effective configuration, audit entry in one batch; publication.
+///
 /// 201 with `Location` and the flat answer.
 pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
@@ -401,7 +408,9 @@ pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     let demand = Demand::post(context, presented, key, "/instance");
     let named = match body.text("instance_id") {
         Some(id) => InstanceId::parse(id).ok(),
-        None => body.text("name").and_then(|name| fields::slug(name.trim()).ok()),
+        None => body
+            .text("name")
+            .and_then(|name| fields::slug(name.trim()).ok()),
     };
     let change = CreateInstance {
         deps: &deps,

@@ -46,7 +46,10 @@ async fn fetch(raw: web_sys::Request, env: Env, context: Context) -> Result<web_
     let mut request = platform_workers::request(raw)?;
     let props = platform_workers::props(&context);
     // An instance that is not one matches nothing, so it must not pass as "any".
-    let instance_id = props.instance_id.map(|id| InstanceId::parse(&id)).transpose();
+    let instance_id = props
+        .instance_id
+        .map(|id| InstanceId::parse(&id))
+        .transpose();
     if let (Some(caller), Ok(instance_id)) = (props.caller, instance_id) {
         request.extensions_mut().insert(Props {
             caller: Some(caller),

@@ -61,12 +61,7 @@ impl Memory {
 
     /// Notes such a put.
     pub fn note_put(&self, instance_id: &InstanceId, at: Timestamp) {
-        put(
-            &mut self.inner().put_at,
-            MAX_PUTS,
-            instance_id.as_str(),
-            at,
-        );
+        put(&mut self.inner().put_at, MAX_PUTS, instance_id.as_str(), at);
     }
 
     /// The counts, if they are at most `max_age_ms` old.

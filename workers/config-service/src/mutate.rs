@@ -1,9 +1,15 @@
 //! The one write path: every mutation of every resource.
 //!
-//! 1. Read batch: caller, audit head, stored answer, the change's own rows (401, 429, 503). 2. Authorize (404, 403).
-//! 3. Stored answer of this `Idempotency-Key`: replay, or 422 `idempotency_mismatch`, or 409 `secret_already_shown`.
-//! 4. Decide (400, 428, 412, 409). 5. Write batch, atomic: guards, change, audit entry, idempotency row. 6. Publish to
-//! KV. 7. Answer. Two round trips. A batch that lost a race is read and decided anew, at most 5 times, then 503
+//! 1. Read batch: caller, audit head, stored answer, the change's own rows (401, 429, 503).
+//! 2. Authorize (404, 403).
+//! 3. Stored answer of this `Idempotency-Key`: replay, or 422 `idempotency_mismatch`, or 409
+//!    `secret_already_shown`.
+//! 4. Decide (400, 428, 412, 409).
+//! 5. Write batch, atomic: guards, change, audit entry, idempotency row.
+//! 6. Publish to KV.
+//! 7. Answer.
+//!
+//! Two round trips. A batch that lost a race is read and decided anew, at most 5 times, then 503
 //! `overloaded`. When the database's answer is lost, the audit entry tells whether the batch was written.
 
 use crate::abuse::AbuseGuard;
@@ -73,7 +79,12 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         statements.extend(change.reads(&demand.presented, now));
         let client_ip = demand.context.client_ip();
         let mut read = self
-            .read_as(&demand.presented.key, client_ip, change.instance(), statements)
+            .read_as(
+                &demand.presented.key,
+                client_ip,
+                change.instance(),
+                statements,
+            )
             .await?;
         demand
             .context
@@ -104,7 +115,12 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         batch.extend(audit::append(&entry));
         if !key.is_empty() {
             let principal = &read.auth.principal;
-            batch.push(idempotency::forget_ended(principal, &demand.route, key, now));
+            batch.push(idempotency::forget_ended(
+                principal,
+                &demand.route,
+                key,
+                now,
+            ));
             batch.push(self.keep(demand, key, principal, &outcome.answer, request_sha256, now)?);
         }
         self.write(batch, &entry, outcome).await
@@ -116,9 +132,7 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         entry: &Entry,
         outcome: Outcome,
     ) -> Result<Written> {
-        let done = |outcome: Outcome| {
-            Written::Done(outcome.answer, outcome.publish.map(Box::new))
-        };
+        let done = |outcome: Outcome| Written::Done(outcome.answer, outcome.publish.map(Box::new));
         match self.database.batch(batch).await {
             Ok(_) => Ok(done(outcome)),
             Err(error) if error.kind == DbErrorKind::Unavailable => {

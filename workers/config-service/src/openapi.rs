@@ -20,51 +20,285 @@ struct Entry {
     errors: &'static [Code],
 }
 
-const READ: &[Code] = &[Code::AuthFailed, Code::Forbidden, Code::ScopeMissing, Code::NotFound, Code::TooManyAuthFailures, Code::DatabaseUnavailable];
-const LIST: &[Code] = &[Code::InvalidField, Code::InvalidCursor, Code::AuthFailed, Code::ScopeMissing, Code::TooManyAuthFailures, Code::DatabaseUnavailable];
+const READ: &[Code] = &[
+    Code::AuthFailed,
+    Code::Forbidden,
+    Code::ScopeMissing,
+    Code::NotFound,
+    Code::TooManyAuthFailures,
+    Code::DatabaseUnavailable,
+];
+const LIST: &[Code] = &[
+    Code::InvalidField,
+    Code::InvalidCursor,
+    Code::AuthFailed,
+    Code::ScopeMissing,
+    Code::TooManyAuthFailures,
+    Code::DatabaseUnavailable,
+];
 const WRITE: &[Code] = &[
-    Code::InvalidField, Code::UnknownField, Code::AuthFailed, Code::Forbidden, Code::RoleRequired, Code::ScopeMissing, Code::NotFound, Code::Conflict,
-    Code::QuotaReached, Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::IdempotencyMismatch, Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable, Code::Overloaded,
+    Code::InvalidField,
+    Code::UnknownField,
+    Code::AuthFailed,
+    Code::Forbidden,
+    Code::RoleRequired,
+    Code::ScopeMissing,
+    Code::NotFound,
+    Code::Conflict,
+    Code::QuotaReached,
+    Code::PayloadTooLarge,
+    Code::UnsupportedMediaType,
+    Code::IdempotencyMismatch,
+    Code::TooManyAuthFailures,
+    Code::DatabaseUnavailable,
+    Code::Overloaded,
 ];
 const WRITE_INSTANCE: &[Code] = &[
-    Code::InvalidField, Code::UnknownField, Code::ReadOnlyField, Code::InvalidConfig, Code::AuthFailed, Code::RoleRequired, Code::ScopeMissing,
-    Code::NotFound, Code::Conflict, Code::QuotaReached, Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures, Code::DatabaseUnavailable, Code::Overloaded,
+    Code::InvalidField,
+    Code::UnknownField,
+    Code::ReadOnlyField,
+    Code::InvalidConfig,
+    Code::AuthFailed,
+    Code::RoleRequired,
+    Code::ScopeMissing,
+    Code::NotFound,
+    Code::Conflict,
+    Code::QuotaReached,
+    Code::PayloadTooLarge,
+    Code::UnsupportedMediaType,
+    Code::IdempotencyMismatch,
+    Code::TooManyAuthFailures,
+    Code::DatabaseUnavailable,
+    Code::Overloaded,
 ];
 const WRITE_KEY: &[Code] = &[
-    Code::InvalidField, Code::UnknownField, Code::AuthFailed, Code::RoleRequired, Code::Forbidden, Code::ScopeMissing, Code::NotFound,
-    Code::VersionMismatch, Code::PreconditionRequired, Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable, Code::Overloaded,
+    Code::InvalidField,
+    Code::UnknownField,
+    Code::AuthFailed,
+    Code::RoleRequired,
+    Code::Forbidden,
+    Code::ScopeMissing,
+    Code::NotFound,
+    Code::VersionMismatch,
+    Code::PreconditionRequired,
+    Code::PayloadTooLarge,
+    Code::UnsupportedMediaType,
+    Code::TooManyAuthFailures,
+    Code::DatabaseUnavailable,
+    Code::Overloaded,
 ];
 const MINT: &[Code] = &[
-    Code::InvalidField, Code::UnknownField, Code::AuthFailed, Code::Forbidden, Code::RoleRequired, Code::ScopeMissing, Code::NotFound, Code::Conflict,
-    Code::QuotaReached, Code::SecretAlreadyShown, Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures, Code::DatabaseUnavailable, Code::Overloaded,
+    Code::InvalidField,
+    Code::UnknownField,
+    Code::AuthFailed,
+    Code::Forbidden,
+    Code::RoleRequired,
+    Code::ScopeMissing,
+    Code::NotFound,
+    Code::Conflict,
+    Code::QuotaReached,
+    Code::SecretAlreadyShown,
+    Code::PayloadTooLarge,
+    Code::UnsupportedMediaType,
+    Code::IdempotencyMismatch,
+    Code::TooManyAuthFailures,
+    Code::DatabaseUnavailable,
+    Code::Overloaded,
 ];
 const REVOKE: &[Code] = &[
-    Code::InvalidField, Code::AuthFailed, Code::RoleRequired, Code::ScopeMissing, Code::NotFound, Code::VersionMismatch, Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable, Code::Overloaded,
+    Code::InvalidField,
+    Code::AuthFailed,
+    Code::RoleRequired,
+    Code::ScopeMissing,
+    Code::NotFound,
+    Code::VersionMismatch,
+    Code::TooManyAuthFailures,
+    Code::DatabaseUnavailable,
+    Code::Overloaded,
 ];
 
 const ENTRIES: &[Entry] = &[
-    Entry { operation: &op::HEALTH, method: "get", path: "/health", summary: "Whether the deployment has what it needs.", body: None, answer: (200, Some("Health")), query: &[], errors: &[] },
-    Entry { operation: &op::OPENAPI, method: "get", path: "/openapi.json", summary: "This document.", body: None, answer: (200, None), query: &[], errors: &[] },
-    Entry { operation: &op::WHO_AM_I, method: "get", path: "/session", summary: "Who calls, with role, permissions and instances.", body: None, answer: (200, Some("Principal")), query: &[], errors: &[Code::AuthFailed, Code::TooManyAuthFailures, Code::DatabaseUnavailable] },
-    Entry { operation: &op::CREATE_ORGANIZATION, method: "post", path: "/organization", summary: "Creates an organization.", body: Some("CreateOrganization"), answer: (201, Some("Organization")), query: &[], errors: WRITE },
-    Entry { operation: &op::LIST_INSTANCES, method: "get", path: "/instance", summary: "The caller's instances, by id.", body: None, answer: (200, Some("InstanceList")), query: &["org_id", "status", "q", "limit", "cursor"], errors: LIST },
-    Entry { operation: &op::CREATE_INSTANCE, method: "post", path: "/instance", summary: "Creates an instance with its configuration.", body: Some("CreateInstance"), answer: (201, Some("Instance")), query: &[], errors: WRITE_INSTANCE },
-    Entry { operation: &op::GET_INSTANCE, method: "get", path: "/instance/{instance_id}", summary: "One instance with its whole configuration, keys masked.", body: None, answer: (200, Some("Instance")), query: &[], errors: READ },
-    Entry { operation: &op::LIST_PROVIDER_KEYS, method: "get", path: "/instance/{instance_id}/provider-key", summary: "The provider keys of an instance, without their values.", body: None, answer: (200, Some("ProviderKeyList")), query: &[], errors: READ },
-    Entry { operation: &op::SET_PROVIDER_KEY, method: "put", path: "/instance/{instance_id}/provider-key/{provider}", summary: "Sets or replaces a provider key at once (200 when one existed).", body: Some("SetProviderKey"), answer: (201, Some("ProviderKey")), query: &[], errors: WRITE_KEY },
-    Entry { operation: &op::CREATE_USER, method: "post", path: "/user", summary: "Creates a user.", body: Some("CreateUser"), answer: (201, Some("User")), query: &[], errors: WRITE },
-    Entry { operation: &op::GET_USER, method: "get", path: "/user/{user_id}", summary: "One user with what the user may do.", body: None, answer: (200, Some("User")), query: &[], errors: READ },
-    Entry { operation: &op::GRANT_ACCESS, method: "put", path: "/user/{user_id}/instance/{instance_id}", summary: "Gives a user access to an instance; repeatable.", body: None, answer: (204, None), query: &[], errors: WRITE },
-    Entry { operation: &op::CREATE_PROJECT, method: "post", path: "/project", summary: "Creates a project in an instance.", body: Some("CreateProject"), answer: (201, Some("Project")), query: &[], errors: WRITE },
-    Entry { operation: &op::LIST_API_KEYS, method: "get", path: "/api-key", summary: "The keys that the caller may see, newest first.", body: None, answer: (200, Some("ApiKeyList")), query: &["user_id", "project_id", "status", "unused_days", "limit", "cursor"], errors: LIST },
-    Entry { operation: &op::CREATE_API_KEY, method: "post", path: "/api-key", summary: "Mints a key; its secret is shown once.", body: Some("CreateApiKey"), answer: (201, Some("MintedApiKey")), query: &[], errors: MINT },
-    Entry { operation: &op::GET_API_KEY, method: "get", path: "/api-key/{key_id}", summary: "One key, without its secret.", body: None, answer: (200, Some("ApiKey")), query: &[], errors: READ },
-    Entry { operation: &op::REVOKE_API_KEY, method: "delete", path: "/api-key/{key_id}", summary: "Revokes a key for good; repeatable.", body: None, answer: (200, Some("RevokedApiKey")), query: &["reason"], errors: REVOKE },
+    Entry {
+        operation: &op::HEALTH,
+        method: "get",
+        path: "/health",
+        summary: "Whether the deployment has what it needs.",
+        body: None,
+        answer: (200, Some("Health")),
+        query: &[],
+        errors: &[],
+    },
+    Entry {
+        operation: &op::OPENAPI,
+        method: "get",
+        path: "/openapi.json",
+        summary: "This document.",
+        body: None,
+        answer: (200, None),
+        query: &[],
+        errors: &[],
+    },
+    Entry {
+        operation: &op::WHO_AM_I,
+        method: "get",
+        path: "/session",
+        summary: "Who calls, with role, permissions and instances.",
+        body: None,
+        answer: (200, Some("Principal")),
+        query: &[],
+        errors: &[
+            Code::AuthFailed,
+            Code::TooManyAuthFailures,
+            Code::DatabaseUnavailable,
+        ],
+    },
+    Entry {
+        operation: &op::CREATE_ORGANIZATION,
+        method: "post",
+        path: "/organization",
+        summary: "Creates an organization.",
+        body: Some("CreateOrganization"),
+        answer: (201, Some("Organization")),
+        query: &[],
+        errors: WRITE,
+    },
+    Entry {
+        operation: &op::LIST_INSTANCES,
+        method: "get",
+        path: "/instance",
+        summary: "The caller's instances, by id.",
+        body: None,
+        answer: (200, Some("InstanceList")),
+        query: &["org_id", "status", "q", "limit", "cursor"],
+        errors: LIST,
+    },
+    Entry {
+        operation: &op::CREATE_INSTANCE,
+        method: "post",
+        path: "/instance",
+        summary: "Creates an instance with its configuration.",
+        body: Some("CreateInstance"),
+        answer: (201, Some("Instance")),
+        query: &[],
+        errors: WRITE_INSTANCE,
+    },
+    Entry {
+        operation: &op::GET_INSTANCE,
+        method: "get",
+        path: "/instance/{instance_id}",
+        summary: "One instance with its whole configuration, keys masked.",
+        body: None,
+        answer: (200, Some("Instance")),
+        query: &[],
+        errors: READ,
+    },
+    Entry {
+        operation: &op::LIST_PROVIDER_KEYS,
+        method: "get",
+        path: "/instance/{instance_id}/provider-key",
+        summary: "The provider keys of an instance, without their values.",
+        body: None,
+        answer: (200, Some("ProviderKeyList")),
+        query: &[],
+        errors: READ,
+    },
+    Entry {
+        operation: &op::SET_PROVIDER_KEY,
+        method: "put",
+        path: "/instance/{instance_id}/provider-key/{provider}",
+        summary: "Sets or replaces a provider key at once (200 when one existed).",
+        body: Some("SetProviderKey"),
+        answer: (201, Some("ProviderKey")),
+        query: &[],
+        errors: WRITE_KEY,
+    },
+    Entry {
+        operation: &op::CREATE_USER,
+        method: "post",
+        path: "/user",
+        summary: "Creates a user.",
+        body: Some("CreateUser"),
+        answer: (201, Some("User")),
+        query: &[],
+        errors: WRITE,
+    },
+    Entry {
+        operation: &op::GET_USER,
+        method: "get",
+        path: "/user/{user_id}",
+        summary: "One user with what the user may do.",
+        body: None,
+        answer: (200, Some("User")),
+        query: &[],
+        errors: READ,
+    },
+    Entry {
+        operation: &op::GRANT_ACCESS,
+        method: "put",
+        path: "/user/{user_id}/instance/{instance_id}",
+        summary: "Gives a user access to an instance; repeatable.",
+        body: None,
+        answer: (204, None),
+        query: &[],
+        errors: WRITE,
+    },
+    Entry {
+        operation: &op::CREATE_PROJECT,
+        method: "post",
+        path: "/project",
+        summary: "Creates a project in an instance.",
+        body: Some("CreateProject"),
+        answer: (201, Some("Project")),
+        query: &[],
+        errors: WRITE,
+    },
+    Entry {
+        operation: &op::LIST_API_KEYS,
+        method: "get",
+        path: "/api-key",
+        summary: "The keys that the caller may see, newest first.",
+        body: None,
+        answer: (200, Some("ApiKeyList")),
+        query: &[
+            "user_id",
+            "project_id",
+            "status",
+            "unused_days",
+            "limit",
+            "cursor",
+        ],
+        errors: LIST,
+    },
+    Entry {
+        operation: &op::CREATE_API_KEY,
+        method: "post",
+        path: "/api-key",
+        summary: "Mints a key; its secret is shown once.",
+        body: Some("CreateApiKey"),
+        answer: (201, Some("MintedApiKey")),
+        query: &[],
+        errors: MINT,
+    },
+    Entry {
+        operation: &op::GET_API_KEY,
+        method: "get",
+        path: "/api-key/{key_id}",
+        summary: "One key, without its secret.",
+        body: None,
+        answer: (200, Some("ApiKey")),
+        query: &[],
+        errors: READ,
+    },
+    Entry {
+        operation: &op::REVOKE_API_KEY,
+        method: "delete",
+        path: "/api-key/{key_id}",
+        summary: "Revokes a key for good; repeatable.",
+        body: None,
+        answer: (200, Some("RevokedApiKey")),
+        query: &["reason"],
+        errors: REVOKE,
+    },
 ];
 
 /// Schema of an object: members in the order given, those ending in `?` optional; each is a type word or a schema.
@@ -114,7 +348,10 @@ fn schemas() -> Value {
     let any = || json!({"type": "object"});
     let role = || json!({"enum": ["user", "admin", "superadmin"]});
     let status = || json!({"enum": ["deploying", "active", "paused", "deleting"]});
-    let scopes: Vec<&str> = api_types::Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    let scopes: Vec<&str> = api_types::Scope::ALL
+        .iter()
+        .map(|scope| scope.as_str())
+        .collect();
     let scopes = || json!({"type": "array", "items": {"enum": scopes}});
     let secret = || json!({"type": "string", "writeOnly": true, "minLength": 1});
     json!({
@@ -200,7 +437,11 @@ fn schemas() -> Value {
 
 fn parameters(entry: &Entry) -> Vec<Value> {
     let parameter = |place: &str, name: &str, required: bool| {
-        let kind = if matches!(name, "limit" | "unused_days") { "integer" } else { "string" };
+        let kind = if matches!(name, "limit" | "unused_days") {
+            "integer"
+        } else {
+            "string"
+        };
         json!({"name": name, "in": place, "required": required, "schema": {"type": kind}})
     };
     let mut all: Vec<Value> = entry
@@ -209,7 +450,12 @@ fn parameters(entry: &Entry) -> Vec<Value> {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| parameter("path", name, true))
         .collect();
-    all.extend(entry.query.iter().map(|name| parameter("query", name, false)));
+    all.extend(
+        entry
+            .query
+            .iter()
+            .map(|name| parameter("query", name, false)),
+    );
     match entry.method {
         "post" => all.push(parameter("header", "Idempotency-Key", false)),
         "put" if entry.body.is_some() => all.push(parameter("header", "If-Match", false)),
@@ -227,7 +473,10 @@ fn described(entry: &Entry) -> Value {
         && let Some(good) = good.as_object_mut()
     {
         let schema = answer.map_or_else(|| json!({"type": "object"}), reference);
-        good.insert("content".into(), json!({"application/json": {"schema": schema}}));
+        good.insert(
+            "content".into(),
+            json!({"application/json": {"schema": schema}}),
+        );
     }
     responses.insert(status.to_string(), good);
     let mut codes: Vec<Code> = entry.errors.to_vec();
@@ -250,7 +499,11 @@ fn described(entry: &Entry) -> Value {
         ScopeRule::One(scope) => scope.as_str().into(),
         ScopeRule::AnyWrite => "*:write".into(),
     };
-    let security = if entry.operation.is_public() { json!([]) } else { json!([{"key": []}]) };
+    let security = if entry.operation.is_public() {
+        json!([])
+    } else {
+        json!([{"key": []}])
+    };
     let mut described = json!({
         "operationId": entry.operation.name, "summary": entry.summary, "x-class": entry.operation.class_word(), "x-scope": scope,
         "security": security, "parameters": parameters(entry), "responses": responses,
@@ -268,7 +521,9 @@ fn described(entry: &Entry) -> Value {
 pub fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for entry in ENTRIES {
-        let path = paths.entry(entry.path.to_owned()).or_insert_with(|| json!({}));
+        let path = paths
+            .entry(entry.path.to_owned())
+            .or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(entry.method.to_owned(), described(entry));
         }
@@ -314,7 +569,10 @@ mod tests {
         let text = document().to_string();
         let schemas = schemas();
         for part in text.split("#/components/schemas/").skip(1) {
-            let name: String = part.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let name: String = part
+                .chars()
+                .take_while(char::is_ascii_alphanumeric)
+                .collect();
             assert!(schemas.get(&name).is_some(), "{name}");
         }
     }

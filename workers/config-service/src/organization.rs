@@ -87,8 +87,12 @@ impl Change for CreateOrganization {
 
 /// Creates an organization.
 ///
-/// 1. Role superadmin, scope `platform:write` (403). 2. `name`, `billing_email` (400). 3. At most 1,000 (409
-/// `quota_reached`). 4. Row and audit entry in one batch. 201 with `Location`.
+/// 1. Role superadmin, scope `platform:write` (403).
+/// 2. `name`, `billing_email` (400).
+/// 3. At most 1,000 (409 `quota_reached`).
+/// 4. Row and audit entry in one batch.
+///
+/// 201 with `Location`.
 pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

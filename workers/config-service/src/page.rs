@@ -24,7 +24,7 @@ impl Page {
     ///
     /// # Errors
     /// 400 `invalid_field`, 400 `invalid_cursor`.
-    pub fn ask(limit: Option<i64>, cursor: Option<&str>, filters: &str) -> Result<Self> {
+    pub(crate) fn ask(limit: Option<i64>, cursor: Option<&str>, filters: &str) -> Result<Self> {
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::invalid_field(
@@ -55,7 +55,7 @@ impl Page {
     }
 
     /// The answer. `lines` were read with one more than `limit`; `position` tells where a line stands.
-    pub fn answer<T>(
+    pub(crate) fn answer<T>(
         &self,
         mut lines: Vec<T>,
         position: impl Fn(&T) -> Vec<String>,
@@ -95,6 +95,9 @@ mod tests {
         assert_eq!(wrong.code, Code::InvalidCursor);
         assert!(Page::ask(Some(2), Some("?"), "a").is_err());
         assert!(Page::ask(Some(0), None, "a").is_err());
-        assert_eq!(next.answer(vec![3], |n| vec![n.to_string()], |n| json!(n))["next_cursor"], Value::Null);
+        assert_eq!(
+            next.answer(vec![3], |n| vec![n.to_string()], |n| json!(n))["next_cursor"],
+            Value::Null
+        );
     }
 }

@@ -138,9 +138,12 @@ fn context_of(row: KeyRow, previous: bool) -> AuthContext {
             };
             (kind, role, Some(user), None)
         }
-        Owner::Project { project_id, .. } => {
-            (PrincipalKind::ProjectKey, Role::User, None, Some(project_id))
-        }
+        Owner::Project { project_id, .. } => (
+            PrincipalKind::ProjectKey,
+            Role::User,
+            None,
+            Some(project_id),
+        ),
     };
     AuthContext {
         principal,
@@ -233,7 +236,11 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn peppers(current: &str) -> Peppers {
-        Peppers::new(current, vec![Pepper::new("p1", &[1; 32]), Pepper::new("p2", &[2; 32])]).unwrap()
+        Peppers::new(
+            current,
+            vec![Pepper::new("p1", &[1; 32]), Pepper::new("p2", &[2; 32])],
+        )
+        .unwrap()
     }
 
     fn presented(secret: &str) -> PresentedKey {
@@ -280,19 +287,37 @@ mod tests {
         let before = check(row(), "before", "p1", NOW).unwrap().auth.key.unwrap();
         assert_eq!(before.secret, SecretVersion::Previous);
         assert_eq!(before.expires_at, Some(NOW.plus_ms(1_000)));
-        assert_eq!(check(row(), "before", "p1", NOW.plus_ms(1_000)), Err(Refusal::Unknown));
+        assert_eq!(
+            check(row(), "before", "p1", NOW.plus_ms(1_000)),
+            Err(Refusal::Unknown)
+        );
         assert_eq!(check(row(), "guess", "p1", NOW), Err(Refusal::Unknown));
-        assert_eq!(verify(None, &presented("now"), &peppers("p1"), NOW).unwrap(), Err(Refusal::Unknown));
+        assert_eq!(
+            verify(None, &presented("now"), &peppers("p1"), NOW).unwrap(),
+            Err(Refusal::Unknown)
+        );
     }
 
     #[test]
     fn the_state_is_told_only_to_who_knows_the_secret() {
-        let revoked = KeyRow { revoked_at: Some(NOW), ..row() };
-        assert_eq!(check(revoked.clone(), "now", "p1", NOW), Err(Refusal::Revoked));
+        let revoked = KeyRow {
+            revoked_at: Some(NOW),
+            ..row()
+        };
+        assert_eq!(
+            check(revoked.clone(), "now", "p1", NOW),
+            Err(Refusal::Revoked)
+        );
         assert_eq!(check(revoked, "guess", "p1", NOW), Err(Refusal::Unknown));
-        let expired = KeyRow { expires_at: Some(NOW), ..row() };
+        let expired = KeyRow {
+            expires_at: Some(NOW),
+            ..row()
+        };
         assert_eq!(check(expired, "now", "p1", NOW), Err(Refusal::Expired));
-        let orphaned = KeyRow { owner_active: false, ..row() };
+        let orphaned = KeyRow {
+            owner_active: false,
+            ..row()
+        };
         assert_eq!(check(orphaned, "now", "p1", NOW), Err(Refusal::Orphaned));
     }
 
@@ -301,37 +326,70 @@ mod tests {
         let verified = check(row(), "now", "p2", NOW).unwrap();
         let (old, new, id) = verified.rehash.unwrap();
         assert_eq!((old, id.as_str()), (row().key_hash, "p2"));
-        assert!(peppers("p2").get("p2").unwrap().verify(&Secret::new("now"), &new));
+        assert!(
+            peppers("p2")
+                .get("p2")
+                .unwrap()
+                .verify(&Secret::new("now"), &new)
+        );
         assert!(check(row(), "before", "p1", NOW).unwrap().rehash.is_none());
-        let unknown = KeyRow { pepper_id: "p9".into(), ..row() };
-        assert!(verify(Some(unknown), &presented("now"), &peppers("p1"), NOW).unwrap_err().internal.contains("p9"));
+        let unknown = KeyRow {
+            pepper_id: "p9".into(),
+            ..row()
+        };
+        assert!(
+            verify(Some(unknown), &presented("now"), &peppers("p1"), NOW)
+                .unwrap_err()
+                .internal
+                .contains("p9")
+        );
     }
 
     #[test]
     fn use_is_recorded_first_at_once_and_then_once_a_minute() {
-        let fresh = KeyRow { secret_first_used_at: None, last_used_at: None, ..row() };
+        let fresh = KeyRow {
+            secret_first_used_at: None,
+            last_used_at: None,
+            ..row()
+        };
         let verified = check(fresh, "now", "p1", NOW).unwrap();
         assert!(verified.first_use && verified.touch);
         let verified = check(row(), "now", "p1", NOW.plus_ms(59_999)).unwrap();
         assert!(!verified.first_use && !verified.touch);
-        assert!(check(row(), "now", "p1", NOW.plus_ms(60_000)).unwrap().touch);
+        assert!(
+            check(row(), "now", "p1", NOW.plus_ms(60_000))
+                .unwrap()
+                .touch
+        );
     }
 
     #[test]
     fn scopes_are_bounded_by_the_role() {
-        assert_eq!(effective_scopes(&[Scope::All], Role::Superadmin, false), [Scope::All]);
+        assert_eq!(
+            effective_scopes(&[Scope::All], Role::Superadmin, false),
+            [Scope::All]
+        );
         let admin = effective_scopes(&[Scope::All], Role::Admin, false);
         assert!(admin.contains(&Scope::SecretsWrite) && !admin.contains(&Scope::PlatformWrite));
         let user = effective_scopes(&[Scope::All], Role::User, false);
         assert!(user.contains(&Scope::KeysWrite) && !user.contains(&Scope::ConfigWrite));
         assert!(!effective_scopes(&[Scope::All], Role::User, true).contains(&Scope::KeysWrite));
-        assert_eq!(effective_scopes(&[Scope::ImagesRead, Scope::AuditRead], Role::User, false), [Scope::ImagesRead]);
+        assert_eq!(
+            effective_scopes(&[Scope::ImagesRead, Scope::AuditRead], Role::User, false),
+            [Scope::ImagesRead]
+        );
     }
 
     #[test]
     fn a_session_acts_as_its_parent() {
-        let session = KeyRow { parent_key_id: Some(KeyId::parse("000000000001").unwrap()), ..row() };
+        let session = KeyRow {
+            parent_key_id: Some(KeyId::parse("000000000001").unwrap()),
+            ..row()
+        };
         let auth = check(session, "now", "p1", NOW).unwrap().auth;
-        assert_eq!((auth.kind, auth.principal.as_str()), (PrincipalKind::Session, "key:000000000001"));
+        assert_eq!(
+            (auth.kind, auth.principal.as_str()),
+            (PrincipalKind::Session, "key:000000000001")
+        );
     }
 }

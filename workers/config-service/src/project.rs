@@ -139,8 +139,11 @@ impl Change for CreateProject {
 
 /// Creates a project.
 ///
-/// 1. The instance exists (404) and may be used (403), any `*:write` scope (403). 2. `name`, `settings` of at most
-/// 16 KB (400). 3. At most 1,000 an instance, the name is free (409). 201 with `Location`.
+/// 1. The instance exists (404) and may be used (403), any `*:write` scope (403).
+/// 2. `name`, `settings` of at most 16 KB (400).
+/// 3. At most 1,000 an instance, the name is free (409).
+///
+/// 201 with `Location`.
 pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

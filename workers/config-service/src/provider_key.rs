@@ -90,8 +90,12 @@ pub(crate) async fn list<P: Ports, G: AbuseGuard>(
 }
 
 fn edited(row: &InstanceRow) -> Result<EditableConfig> {
-    serde_json::from_value(row.config.clone())
-        .map_err(|_| Error::internal(format!("the configuration of {} is broken", row.instance_id)))
+    serde_json::from_value(row.config.clone()).map_err(|_| {
+        Error::internal(format!(
+            "the configuration of {} is broken",
+            row.instance_id
+        ))
+    })
 }
 
 struct SetProviderKey<'a, P: Ports, G> {
@@ -232,9 +236,13 @@ fn item_of(settings: &api_types::ProviderSettings, row: &CredentialRow) -> Value
 
 /// Sets or replaces the key of a provider, at once.
 ///
-/// 1. The instance exists in the caller's organization (404), role admin (403), scope `secrets:write` (403). 2. The key
-/// and its provider (400). 3. `If-Match` where one exists (428, 412). 4. Sealed row, effective configuration, audit entry
-/// in one batch; publication. 201 for the first key, else 200, as a line of the list.
+/// 1. The instance exists in the caller's organization (404), role admin (403), scope `secrets:write`
+///    (403).
+/// 2. The key and its provider (400).
+/// 3. `If-Match` where one exists (428, 412).
+/// 4. Sealed row, effective configuration, audit entry in one batch; publication.
+///
+/// 201 for the first key, else 200, as a line of the list.
 pub(crate) async fn set<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

@@ -134,6 +134,9 @@ mod tests {
     #[test]
     fn short_keys_show_nothing() {
         assert_eq!(last4(&ProviderSecretPlain::from_key("sim-ok-dev")), "");
-        assert_eq!(last4(&ProviderSecretPlain::from_key("ide-live-0123456789-9f2c")), "9f2c");
+        assert_eq!(
+            last4(&ProviderSecretPlain::from_key("ide-live-0123456789-9f2c")),
+            "9f2c"
+        );
     }
 }

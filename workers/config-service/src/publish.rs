@@ -83,7 +83,8 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
     }
 
     async fn mark(&self, config: &InstanceConfig) {
-        let mark = instances::mark_published(&config.instance_id, config.config_version, self.now());
+        let mark =
+            instances::mark_published(&config.instance_id, config.config_version, self.now());
         if let Err(error) = self.database.query(mark).await {
             tracing::warn!(instance_id = %config.instance_id, error = %error, "publication was not noted");
         }

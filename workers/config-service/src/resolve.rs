@@ -49,9 +49,14 @@ impl Hints {
     }
 }
 
-/// 1. Props name a caller of the table (404, by the middleware). 2. The key has its form, else 401 without D1. 3. A
-/// blocked address: 429. 4. One D1 batch. 5. Secret, owner, organization, expiry: 401, or 429 when it was guessed too
-/// often. 6. The instance is chosen: 400, 403, 404. 7. 200. In the background: last use, new hash, KV confirmation.
+/// 1. Props name a caller of the table (404, by the middleware).
+/// 2. The key has its form, else 401 without D1.
+/// 3. A blocked address: 429.
+/// 4. One D1 batch.
+/// 5. Secret, owner, organization, expiry: 401, or 429 when it was guessed too often.
+/// 6. The instance is chosen: 400, 403, 404. 7.
+///
+/// 200. In the background: last use, new hash, KV confirmation.
 pub(crate) async fn resolve<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

@@ -13,13 +13,15 @@ use platform::Ports;
 
 /// Largest body of any route here, in bytes.
 const BODY_CAP_BYTES: usize = 256 * 1024;
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const DELETE: Method = Method::DELETE;
 
 /// All routes of this worker.
+// One row a route, so that the table can be read as one.
+#[rustfmt::skip]
 pub fn routes<P: Ports, G: AbuseGuard>() -> Routes<Deps<P, G>> {
-    const GET: Method = Method::GET;
-    const POST: Method = Method::POST;
-    const PUT: Method = Method::PUT;
-    const DELETE: Method = Method::DELETE;
     Routes::new()
         .body_cap(BODY_CAP_BYTES)
         .route(&op::HEALTH, GET, "/health", health::health::<P, G>)

@@ -26,9 +26,8 @@ impl Settings {
     /// Reads them. `names` are all vars and secrets that exist, `get` gives one of them as text.
     pub fn read(names: &[String], get: impl Fn(&str) -> Option<String>) -> Self {
         let mut missing = Vec::new();
-        let keks = keys(names, &get, "KEK", &mut missing).and_then(|(current, all)| {
-            Keks::new(&current, all, KekScope::Master).ok()
-        });
+        let keks = keys(names, &get, "KEK", &mut missing)
+            .and_then(|(current, all)| Keks::new(&current, all, KekScope::Master).ok());
         let peppers = keys(names, &get, "KEY_PEPPER", &mut missing).and_then(|(current, all)| {
             let all = all
                 .into_iter()
@@ -70,11 +69,16 @@ impl Settings {
     /// # Errors
     /// 500 when the current one is missing or malformed.
     pub fn peppers(&self) -> Result<&Peppers> {
-        self.peppers.as_ref().ok_or_else(|| self.lacks("KEY_PEPPER"))
+        self.peppers
+            .as_ref()
+            .ok_or_else(|| self.lacks("KEY_PEPPER"))
     }
 
     fn lacks(&self, what: &str) -> Error {
-        Error::internal(format!("no current {what}; missing: {}", self.missing.join(", ")))
+        Error::internal(format!(
+            "no current {what}; missing: {}",
+            self.missing.join(", ")
+        ))
     }
 }
 

@@ -47,7 +47,10 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
             Ok(count) => swept.published = count,
             Err(error) => swept.fail("publish", &error),
         }
-        match self.put_all(instances::published_before(before, MAX_PUTS)).await {
+        match self
+            .put_all(instances::published_before(before, MAX_PUTS))
+            .await
+        {
             Ok(count) => swept.confirmed = count,
             Err(error) => swept.fail("confirm", &error),
         }
@@ -59,7 +62,11 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         tracing::info!(
             event = logging::Event::Cron.as_str(),
             name = "sweep",
-            result = if swept.failed_steps == 0 { "ok" } else { "failed" },
+            result = if swept.failed_steps == 0 {
+                "ok"
+            } else {
+                "failed"
+            },
             published = swept.published,
             confirmed = swept.confirmed,
             forgotten = swept.forgotten,

@@ -169,9 +169,12 @@ impl Change for CreateUser {
 
 /// Creates a user.
 ///
-/// 1. Role admin of the organization (404, 403), scope `config:write` (403); role superadmin by a superadmin only
-/// (403). 2. `email`, `role`, `name` (400); instances of the organization (404). 3. At most 1,000 an organization, the
-/// e-mail is free in it (409). 201 with `Location`.
+/// 1. Role admin of the organization (404, 403), scope `config:write` (403); role superadmin by a
+///    superadmin only (403).
+/// 2. `email`, `role`, `name` (400); instances of the organization (404).
+/// 3. At most 1,000 an organization, the e-mail is free in it (409).
+///
+/// 201 with `Location`.
 pub(crate) async fn create<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,
@@ -193,7 +196,9 @@ pub(crate) async fn create<P: Ports, G: AbuseGuard>(
 
 /// One user with what the user may do.
 ///
-/// 1. Own user, or an administrator over it (404, 403). 200, or 304 for a known version.
+/// 1. Own user, or an administrator over it (404, 403).
+///
+/// 200, or 304 for a known version.
 pub(crate) async fn get<P: Ports, G: AbuseGuard>(
     State(deps): State<Deps<P, G>>,
     context: Context,

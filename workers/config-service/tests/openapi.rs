@@ -12,5 +12,8 @@ fn the_kept_description_is_the_served_one() {
         std::fs::write(&path, &served).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == served, "docs/openapi/config-service.json is old: run with UPDATE_OPENAPI=1");
+    assert!(
+        kept == served,
+        "docs/openapi/config-service.json is old: run with UPDATE_OPENAPI=1"
+    );
 }

@@ -85,9 +85,16 @@ pub fn follow(error: &ProviderError, now: Situation) -> Follow {
         | Kind::NoOutput
         | Kind::ContractMismatch => next,
         Kind::Timeout | Kind::Unavailable => match next {
-            Follow::End if !now.repeated && now.left_ms > MAX_JITTER_MS => Follow::Same {
-                after_ms: now.random % (MAX_JITTER_MS + 1),
-            },
+            // A job that the vendor itself ended would end there again.
+            Follow::End
+                if error.accepted == Accepted::No
+                    && !now.repeated
+                    && now.left_ms > MAX_JITTER_MS =>
+            {
+                Follow::Same {
+                    after_ms: now.random % (MAX_JITTER_MS + 1),
+                }
+            }
             next => next,
         },
     }
@@ -170,6 +177,7 @@ mod tests {
             .ended()
             .with_billed(Billed::No);
         assert_eq!(follow(&error, now(true)), Follow::Next);
+        assert_eq!(follow(&error, now(false)), Follow::End);
         let billed = error.with_billed(Billed::Yes);
         assert_eq!(follow(&billed, now(true)), Follow::End);
     }

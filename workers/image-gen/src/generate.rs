@@ -11,7 +11,7 @@ use crate::validate::validate;
 use ::jobs::{Deadline, final_error};
 use api_types::{
     GenerateJob, GenerateRequest, GenerateResponse, ImageId, InstanceConfig, JobCaller, JobId,
-    Timestamp,
+    ProviderName, Skipped, Timestamp,
 };
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -150,7 +150,10 @@ async fn begin<P: Ports>(
     );
     context.timing("plan", now_ms, deps.clock.now_ms());
     if planned.candidates.is_empty() {
-        return Err(planned.refusal());
+        let n = request.n.unwrap_or(1);
+        return Err(
+            exceeds_limit(&planned.skipped, &config, n).unwrap_or_else(|| planned.refusal())
+        );
     }
     let job_id = JobId::parse(&deps.uuid()).map_err(|error| Error::internal(error.to_string()))?;
     let owner = match asked.key {
@@ -216,6 +219,30 @@ async fn begin<P: Ports>(
         owner,
         timeout_ms,
     })))
+}
+
+/// Where more images are asked for than the instance lets be in progress, no wait and no other model helps.
+fn exceeds_limit(skipped: &[Skipped], config: &InstanceConfig, n: u32) -> Option<Error> {
+    let mut asked = skipped
+        .iter()
+        .filter(|skipped| skipped.reason != "not_requested")
+        .peekable();
+    asked.peek()?;
+    let mut most = 0;
+    for skipped in asked {
+        let provider = ProviderName::parse(&skipped.provider).ok()?;
+        let limit = config.edited.rate_limits.get(&provider)?;
+        let max = limit.max_inflight_images.filter(|max| *max < n)?;
+        most = most.max(max);
+    }
+    Some(
+        Error::new(
+            Code::RequestExceedsLimit,
+            format!("At most {most} images may be in progress at once."),
+        )
+        .with_detail("limit", "max_inflight_images")
+        .with_detail("value", most),
+    )
 }
 
 /// Starts the run so that it goes on when the client leaves, and waits for it.

@@ -122,14 +122,12 @@ impl<P: Ports> Lease<P> {
         let mut work = pin!(work);
         loop {
             let timer = pin!(self.deps.clock.sleep(self.until_renew_ms()));
-            match select(work.as_mut(), timer).await {
-                Either::Left((done, _)) => return done,
-                Either::Right(_) => {
-                    let renew = pin!(self.renew(stage));
-                    if let Either::Left((done, _)) = select(work.as_mut(), renew).await {
-                        return done;
-                    }
-                }
+            if let Either::Right((done, _)) = select(timer, work.as_mut()).await {
+                return done;
+            }
+            let renew = pin!(self.renew(stage));
+            if let Either::Right((done, _)) = select(renew, work.as_mut()).await {
+                return done;
             }
         }
     }

@@ -355,7 +355,10 @@ impl<P: Ports> Run<P> {
             lease: &lease,
             deadline: self.deadline,
         };
-        let outcome = attempt.work(start).await;
+        let mut outcome = attempt.work(start).await;
+        if let Err(Trouble::Provider(error)) = &mut outcome {
+            settling::forget_prompt(&mut error.internal, &report.job.request.prompt);
+        }
         let now_ms = self.deps.clock.now_ms();
         let duration_ms = u64::try_from(now_ms - started_ms).unwrap_or(0);
         settling::log_attempt(&candidate, &report.job, &outcome, duration_ms);

@@ -110,6 +110,20 @@ pub fn failed<P: Ports>(
     }
 }
 
+/// Vendors quote the prompt in their refusals, and no log line may hold one: the text ends where it begins.
+pub fn forget_prompt(internal: &mut String, prompt: &str) {
+    const START_CHARS: usize = 16;
+    let start: String = prompt.chars().take(START_CHARS).collect();
+    let escaped = serde_json::Value::from(start.as_str()).to_string();
+    let escaped = escaped.trim_matches('"');
+    for start in [start.as_str(), escaped] {
+        if let Some(at) = internal.find(start) {
+            internal.truncate(at);
+            internal.push_str("[prompt]");
+        }
+    }
+}
+
 /// The event `provider_attempt`, once an attempt.
 pub fn log_attempt(
     candidate: &JobCandidate,
@@ -165,4 +179,25 @@ pub fn log_usage(job: &GenerateJob, settle: &Settle) {
         job_id = job.job_id.as_str(),
         "usage"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_prompt_ends_the_text() {
+        for (text, left) in [
+            ("400: a \"cat\" on a roof at night is bad", "400: [prompt]"),
+            (
+                r#"400: {"error":"a \"cat\" on a roof at night"}"#,
+                r#"400: {"error":"[prompt]"#,
+            ),
+            ("503: busy", "503: busy"),
+        ] {
+            let mut text = text.to_owned();
+            forget_prompt(&mut text, "a \"cat\" on a roof at night");
+            assert_eq!(text, left);
+        }
+    }
 }

@@ -9,8 +9,8 @@ use crate::classify::{self, Verdict};
 use crate::error::{Accepted, Advice, Kind, ProviderError};
 use crate::registry::Profile;
 use crate::types::{
-    Body, Flow, FormatContext, JobResult, JobStatus, OutboundRequest, ParseContext, Parsed, Phase, ProbeReport,
-    RawResponse,
+    Body, Flow, FormatContext, JobResult, JobStatus, OutboundRequest, ParseContext, Parsed, Phase,
+    ProbeReport, RawResponse,
 };
 use crate::wire;
 use api_types::{Billed, ImageOptions, ImageResult, ImageState, JobRef, Warning};
@@ -50,28 +50,66 @@ impl Ideogram {
         let url = self.profile.url(&["v2", "image", "generate", &model.id]);
         let body = Body::Json(Value::Object(body(model, prompt, effective)));
         let about = about_submit(model, prompt, effective, context);
-        let mut request = outbound(&self.profile, Phase::Submit, Method::POST, url, body, about, SUBMIT_MS);
+        let mut request = outbound(
+            &self.profile,
+            Phase::Submit,
+            Method::POST,
+            url,
+            body,
+            about,
+            SUBMIT_MS,
+        );
         add_request_id(&mut request.headers, context, 0);
         request
     }
 
     pub(super) fn job_request(&self, phase: Phase, job: &JobRef) -> OutboundRequest {
         let url = self.profile.url(&["v2", "generations", &job.job_id]);
-        let timeout_ms = if phase == Phase::Status { STATUS_MS } else { RESULT_MS };
-        outbound(&self.profile, phase, Method::GET, url, Body::Empty, about_job(job), timeout_ms)
+        let timeout_ms = if phase == Phase::Status {
+            STATUS_MS
+        } else {
+            RESULT_MS
+        };
+        outbound(
+            &self.profile,
+            phase,
+            Method::GET,
+            url,
+            Body::Empty,
+            about_job(job),
+            timeout_ms,
+        )
     }
 
     pub(super) fn probe_request(&self) -> OutboundRequest {
-        let model = self.profile.default_model().map_or("ideogram-3", |model| model.id.as_str());
+        let model = self
+            .profile
+            .default_model()
+            .map_or("ideogram-3", |model| model.id.as_str());
         let mut url = self.profile.url(&["v2", "image", "generate", model]);
         url.set_query(Some("dry_run=true"));
-        let body = Body::Json(json!({"prompt": "a lighthouse", "num_images": 1, "private": true, "async": true}));
-        outbound(&self.profile, Phase::Probe, Method::POST, url, body, about_probe(), PROBE_MS)
+        let body = Body::Json(
+            json!({"prompt": "a lighthouse", "num_images": 1, "private": true, "async": true}),
+        );
+        outbound(
+            &self.profile,
+            Phase::Probe,
+            Method::POST,
+            url,
+            body,
+            about_probe(),
+            PROBE_MS,
+        )
     }
 
-    pub(super) fn parse(&self, phase: Phase, response: &RawResponse, context: &ParseContext<'_>) -> Result<Parsed, ProviderError> {
+    pub(super) fn parse(
+        &self,
+        phase: Phase,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> Result<Parsed, ProviderError> {
         if !(200..300).contains(&response.status) {
-            return self.parse_refusal(phase, response, context);
+            return refusal(phase, response, context);
         }
         let body = wire::json(response).filter(|_| wire::says_json(&response.headers));
         let Some(body) = body else {
@@ -88,31 +126,17 @@ impl Ideogram {
         }
     }
 
-    fn parse_refusal(&self, phase: Phase, response: &RawResponse, context: &ParseContext<'_>) -> Result<Parsed, ProviderError> {
-        if response.status == 404 && matches!(phase, Phase::Status | Phase::Result) {
-            let over = context.about.expires_at.is_some_and(|end| context.now >= end);
-            if over && phase == Phase::Status {
-                return Ok(Parsed::Status(JobStatus::Expired));
-            }
-            let (kind, advice) = if over {
-                (Kind::ExpiredResult, Advice::Never)
-            } else {
-                (Kind::ContractMismatch, Advice::Reconcile)
-            };
-            let billed = if over { Billed::Yes } else { Billed::Assumed };
-            let mut error = ProviderError::new(kind, Accepted::Yes).with_advice(advice).with_billed(billed);
-            error.http_status = Some(404);
-            error.internal = format!("404: {}", wire::excerpt(&response.body));
-            return Err(error);
-        }
-        let verdict = verdict(phase, response);
-        Err(classify::refused(Flow::Poll, phase, response, verdict, context.now))
-    }
-
-    fn unreadable(&self, phase: Phase, why: &str, response: &RawResponse, context: &ParseContext<'_>) -> ProviderError {
+    fn unreadable(
+        &self,
+        phase: Phase,
+        why: &str,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> ProviderError {
         let mut error = classify::unreadable(Flow::Poll, phase, why, response);
         if phase == Phase::Submit
-            && let Some(id) = wire::scan_string(&response.body, "generation_id").filter(|id| is_id(id))
+            && let Some(id) =
+                wire::scan_string(&response.body, "generation_id").filter(|id| is_id(id))
         {
             error = error.with_advice(Advice::Reconcile);
             error.job = Some(Box::new(self.handle(context, id)));
@@ -121,11 +145,24 @@ impl Ideogram {
     }
 
     fn handle(&self, context: &ParseContext<'_>, id: &str) -> JobRef {
-        job_ref(self.profile.label(), context, id.to_owned(), self.profile.data().result_ttl_s)
+        job_ref(
+            self.profile.label(),
+            context,
+            id.to_owned(),
+            self.profile.data().result_ttl_s,
+        )
     }
 
-    fn accepted(&self, body: &Value, response: &RawResponse, context: &ParseContext<'_>) -> Result<Parsed, ProviderError> {
-        let id = body.get("generation_id").and_then(Value::as_str).filter(|id| is_id(id));
+    fn accepted(
+        &self,
+        body: &Value,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> Result<Parsed, ProviderError> {
+        let id = body
+            .get("generation_id")
+            .and_then(Value::as_str)
+            .filter(|id| is_id(id));
         let Some(id) = id else {
             return Err(self.unreadable(Phase::Submit, "no generation_id", response, context));
         };
@@ -135,11 +172,21 @@ impl Ideogram {
         })
     }
 
-    fn status(&self, body: &Value, response: &RawResponse, context: &ParseContext<'_>) -> Result<JobStatus, ProviderError> {
+    fn status(
+        &self,
+        body: &Value,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> Result<JobStatus, ProviderError> {
         match body.get("status").and_then(Value::as_str) {
-            Some("pending") => Ok(JobStatus::Pending { progress: None, queue_position: None }),
+            Some("pending") => Ok(JobStatus::Pending {
+                progress: None,
+                queue_position: None,
+            }),
             Some("completed") => Ok(match self.completed(body, response, context) {
-                Ok(result) => JobStatus::Completed { result: Some(result) },
+                Ok(result) => JobStatus::Completed {
+                    result: Some(result),
+                },
                 Err(error) => JobStatus::Failed(error),
             }),
             Some("failed") => Ok(JobStatus::Failed(failed(body))),
@@ -147,9 +194,16 @@ impl Ideogram {
         }
     }
 
-    fn result(&self, body: &Value, response: &RawResponse, context: &ParseContext<'_>) -> Result<Parsed, ProviderError> {
+    fn result(
+        &self,
+        body: &Value,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> Result<Parsed, ProviderError> {
         match self.status(body, response, context)? {
-            JobStatus::Completed { result: Some(result) } => Ok(Parsed::Done(result)),
+            JobStatus::Completed {
+                result: Some(result),
+            } => Ok(Parsed::Done(result)),
             JobStatus::Failed(error) => Err(error),
             _ => {
                 let error = ProviderError::new(Kind::Unavailable, Accepted::Yes);
@@ -158,15 +212,25 @@ impl Ideogram {
         }
     }
 
-    fn completed(&self, body: &Value, response: &RawResponse, context: &ParseContext<'_>) -> Result<JobResult, ProviderError> {
+    fn completed(
+        &self,
+        body: &Value,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> Result<JobResult, ProviderError> {
         let reported = body.get("usage_cost_usd_micros").and_then(Value::as_i64);
         let about = context.about;
-        let items = body.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let items = body
+            .get("data")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
         let images: Vec<ImageResult> = (0..about.weight.max(1))
             .map(|index| self.image(items.get(index as usize), index, context))
             .collect();
         if !images.iter().any(|image| image.state == ImageState::Ready) {
-            let withheld = images.iter().any(|image| image.state == ImageState::Withheld);
+            let withheld = images
+                .iter()
+                .any(|image| image.state == ImageState::Withheld);
             let (kind, billed) = if withheld {
                 (Kind::RejectedBySafety, Billed::Yes)
             } else {
@@ -182,7 +246,14 @@ impl Ideogram {
             return Err(error);
         }
         let prices = self.profile.prices();
-        let cost = prices.actual(&about.model, about.effective.as_ref(), about.prompt_bytes, reported, None, context.now);
+        let cost = prices.actual(
+            &about.model,
+            about.effective.as_ref(),
+            about.prompt_bytes,
+            reported,
+            None,
+            context.now,
+        );
         Ok(JobResult {
             images,
             cost,
@@ -197,16 +268,59 @@ impl Ideogram {
             return image;
         };
         image.seed = item.get("seed").and_then(Value::as_u64);
-        let url = item.get("url").and_then(Value::as_str).filter(|url| !url.is_empty());
+        let url = item
+            .get("url")
+            .and_then(Value::as_str)
+            .filter(|url| !url.is_empty());
         if item.get("is_image_safe").and_then(Value::as_bool) == Some(false) {
             image.state = ImageState::Withheld;
         } else if let Some(url) = url {
             image.state = ImageState::Ready;
             image.image_url = Some(url.to_owned());
         }
-        image.revised_prompt = item.get("prompt").and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        image.revised_prompt = item
+            .get("prompt")
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned);
         image
     }
+}
+
+fn refusal(
+    phase: Phase,
+    response: &RawResponse,
+    context: &ParseContext<'_>,
+) -> Result<Parsed, ProviderError> {
+    if response.status == 404 && matches!(phase, Phase::Status | Phase::Result) {
+        let over = context
+            .about
+            .expires_at
+            .is_some_and(|end| context.now >= end);
+        if over && phase == Phase::Status {
+            return Ok(Parsed::Status(JobStatus::Expired));
+        }
+        let (kind, advice) = if over {
+            (Kind::ExpiredResult, Advice::Never)
+        } else {
+            (Kind::ContractMismatch, Advice::Reconcile)
+        };
+        let billed = if over { Billed::Yes } else { Billed::Assumed };
+        let mut error = ProviderError::new(kind, Accepted::Yes)
+            .with_advice(advice)
+            .with_billed(billed);
+        error.http_status = Some(404);
+        error.internal = format!("404: {}", wire::excerpt(&response.body));
+        return Err(error);
+    }
+    let verdict = verdict(phase, response);
+    Err(classify::refused(
+        Flow::Poll,
+        phase,
+        response,
+        verdict,
+        context.now,
+    ))
 }
 
 fn is_id(id: &str) -> bool {
@@ -214,7 +328,10 @@ fn is_id(id: &str) -> bool {
 }
 
 fn failed(body: &Value) -> ProviderError {
-    let reason = body.get("failure_reason").and_then(Value::as_str).unwrap_or_default();
+    let reason = body
+        .get("failure_reason")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let safety = reason.contains("content_policy") || reason.contains("safety");
     let (kind, advice) = if safety {
         (Kind::RejectedBySafety, Advice::Never)
@@ -236,9 +353,15 @@ fn verdict(phase: Phase, response: &RawResponse) -> Verdict {
     let reason = body.get("reject_reason").and_then(Value::as_str);
     let kind = match (response.status, reason) {
         (402 | 429, Some("inflight_limit")) => Some(Kind::RateLimited),
-        (402 | 429, Some("insufficient_funds" | "subscription_required" | "daily_limit" | "priority_credit_required")) => {
-            Some(Kind::Quota)
-        }
+        (
+            402 | 429,
+            Some(
+                "insufficient_funds"
+                | "subscription_required"
+                | "daily_limit"
+                | "priority_credit_required",
+            ),
+        ) => Some(Kind::Quota),
         (402 | 429, Some("feature_limit")) => Some(Kind::Auth),
         (422, _) if phase == Phase::Submit => Some(Kind::RejectedBySafety),
         _ => None,
@@ -248,12 +371,15 @@ fn verdict(phase: Phase, response: &RawResponse) -> Verdict {
         kind,
         envelope: body.get("error").is_some_and(Value::is_string),
         code: reason.map(str::to_owned),
-        observed_limit: limit.filter(|_| reason == Some("inflight_limit")).and_then(|limit| u32::try_from(limit).ok()),
+        observed_limit: limit
+            .filter(|_| reason == Some("inflight_limit"))
+            .and_then(|limit| u32::try_from(limit).ok()),
     }
 }
 
 fn warnings(body: &Value, response: &RawResponse) -> Vec<Warning> {
-    let told = response.headers.contains_key("deprecation") || body.get("notice").is_some_and(Value::is_string);
+    let told = response.headers.contains_key("deprecation")
+        || body.get("notice").is_some_and(Value::is_string);
     if !told {
         return Vec::new();
     }
@@ -299,7 +425,11 @@ fn body(model: &Model, prompt: &str, effective: &ImageOptions) -> Map<String, Va
         put("negative_prompt", json!(text));
     }
     if let Some(style) = &effective.style {
-        let field = if model.styles.contains(style) { "style_type" } else { "style_preset" };
+        let field = if model.styles.contains(style) {
+            "style_type"
+        } else {
+            "style_preset"
+        };
         put(field, json!(style));
     }
     for (name, value) in &effective.provider_options {

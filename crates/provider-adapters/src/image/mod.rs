@@ -14,8 +14,8 @@ use crate::options::{self, Fitted, Unfit};
 use crate::price::{Estimate, PriceUnknown};
 use crate::registry::Profile;
 use crate::types::{
-    About, AuthScheme, Body, Flow, FormatContext, Formatted, Label, OutboundRequest, ParseContext, Parsed, Phase,
-    RawResponse,
+    About, AuthScheme, Body, Flow, FormatContext, Formatted, Label, OutboundRequest, ParseContext,
+    Parsed, Phase, RawResponse,
 };
 use api_types::{ImageOptions, ImageResult, ImageState, JobRef, Timestamp};
 use http::{HeaderMap, HeaderValue, Method};
@@ -78,7 +78,12 @@ impl ImageAdapter {
     ///
     /// # Errors
     /// Why the model cannot serve it.
-    pub fn fit(&self, model: &Model, prompt: &str, options: &ImageOptions) -> Result<Fitted, Unfit> {
+    pub fn fit(
+        &self,
+        model: &Model,
+        prompt: &str,
+        options: &ImageOptions,
+    ) -> Result<Fitted, Unfit> {
         let fitted = options::fit(model, prompt, options)?;
         match self {
             Self::Ideogram(_) => Ok(fitted),
@@ -97,16 +102,25 @@ impl ImageAdapter {
         context: &FormatContext<'_>,
     ) -> Result<Formatted, ProviderError> {
         let model = self.profile().model(context.model).ok_or_else(|| {
-            ProviderError::refused(format!("Provider {} has no model {}.", self.profile().name(), context.model))
+            ProviderError::refused(format!(
+                "Provider {} has no model {}.",
+                self.profile().name(),
+                context.model
+            ))
         })?;
         let fitted = self.fit(model, prompt, options).map_err(|unfit| {
-            let mut error = ProviderError::refused(format!("The model cannot serve this: {unfit}."));
+            let mut error =
+                ProviderError::refused(format!("The model cannot serve this: {unfit}."));
             error.provider_code = Some(unfit.reason().to_owned());
             error
         })?;
         let part = match self {
-            Self::Ideogram(adapter) => adapter.submit_request(model, prompt, &fitted.effective, context),
-            Self::OpenAi(adapter) => adapter.submit_request(model, prompt, &fitted.effective, context),
+            Self::Ideogram(adapter) => {
+                adapter.submit_request(model, prompt, &fitted.effective, context)
+            }
+            Self::OpenAi(adapter) => {
+                adapter.submit_request(model, prompt, &fitted.effective, context)
+            }
         };
         Ok(Formatted {
             weight: fitted.effective.n,
@@ -174,17 +188,36 @@ impl ImageAdapter {
         prompt: &str,
         now: Timestamp,
     ) -> Result<Estimate, PriceUnknown> {
-        self.profile().prices().estimate(&model.id, effective, prompt.len() as u64, now)
+        self.profile()
+            .prices()
+            .estimate(&model.id, effective, prompt.len() as u64, now)
     }
 }
 
 /// A request with what every call has.
-fn outbound(profile: &Profile, phase: Phase, method: Method, url: Url, body: Body, about: About, timeout_ms: u64) -> OutboundRequest {
+fn outbound(
+    profile: &Profile,
+    phase: Phase,
+    method: Method,
+    url: Url,
+    body: Body,
+    about: About,
+    timeout_ms: u64,
+) -> OutboundRequest {
     let mut headers = profile.headers().clone();
-    headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    headers.insert(http::header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(
+        http::header::USER_AGENT,
+        HeaderValue::from_static(USER_AGENT),
+    );
+    headers.insert(
+        http::header::ACCEPT,
+        HeaderValue::from_static("application/json"),
+    );
     if matches!(body, Body::Json(_)) {
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
     }
     OutboundRequest {
         phase,
@@ -205,7 +238,12 @@ fn add_request_id(headers: &mut HeaderMap, context: &FormatContext<'_>, part: u3
     }
 }
 
-fn about_submit(model: &Model, prompt: &str, effective: &ImageOptions, context: &FormatContext<'_>) -> About {
+fn about_submit(
+    model: &Model,
+    prompt: &str,
+    effective: &ImageOptions,
+    context: &FormatContext<'_>,
+) -> About {
     About {
         model: model.id.clone(),
         api: model.api().to_owned(),

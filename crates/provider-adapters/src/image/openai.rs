@@ -3,7 +3,9 @@
 //! In scope: `POST {base}/images/generations`, synchronous; `GET {base}/models` as probe; cost by tokens.
 //! Out of scope: streaming, edits, DALL-E.
 
-use super::{MAX_BLOB_REPLY_BYTES, about_probe, about_submit, add_request_id, blank_image, outbound};
+use super::{
+    MAX_BLOB_REPLY_BYTES, about_probe, about_submit, add_request_id, blank_image, outbound,
+};
 use crate::capability::{Dialect, Model};
 use crate::classify::{self, Verdict};
 use crate::error::{Accepted, Kind, ProviderError};
@@ -11,10 +13,13 @@ use crate::options::{Fitted, Unfit};
 use crate::price::TokenUsage;
 use crate::registry::Profile;
 use crate::types::{
-    Body, Flow, FormatContext, JobResult, OutboundRequest, ParseContext, Parsed, Phase, ProbeReport, RawResponse,
+    Body, Flow, FormatContext, JobResult, OutboundRequest, ParseContext, Parsed, Phase,
+    ProbeReport, RawResponse,
 };
 use crate::wire;
-use api_types::{BackgroundKind, Billed, ImageFormat, ImageOptions, ImageResult, ImageState, Moderation};
+use api_types::{
+    BackgroundKind, Billed, ImageFormat, ImageOptions, ImageResult, ImageState, Moderation,
+};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -64,7 +69,15 @@ impl OpenAi {
         let body = Body::Json(Value::Object(body(model, prompt, effective)));
         let about = about_submit(model, prompt, effective, context);
         let timeout_ms = SUBMIT_MS.min(self.profile.timeout_ms().max(1_000));
-        let mut request = outbound(&self.profile, Phase::Submit, Method::POST, url, body, about, timeout_ms);
+        let mut request = outbound(
+            &self.profile,
+            Phase::Submit,
+            Method::POST,
+            url,
+            body,
+            about,
+            timeout_ms,
+        );
         request.max_response_bytes = MAX_BLOB_REPLY_BYTES;
         add_request_id(&mut request.headers, context, 0);
         request
@@ -72,24 +85,51 @@ impl OpenAi {
 
     pub(super) fn probe_request(&self) -> OutboundRequest {
         let url = self.profile.url(&["models"]);
-        outbound(&self.profile, Phase::Probe, Method::GET, url, Body::Empty, about_probe(), PROBE_MS)
+        outbound(
+            &self.profile,
+            Phase::Probe,
+            Method::GET,
+            url,
+            Body::Empty,
+            about_probe(),
+            PROBE_MS,
+        )
     }
 
-    pub(super) fn parse(&self, phase: Phase, response: &RawResponse, context: &ParseContext<'_>) -> Result<Parsed, ProviderError> {
+    pub(super) fn parse(
+        &self,
+        phase: Phase,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> Result<Parsed, ProviderError> {
         let request_id = wire::header(&response.headers, "x-request-id");
-        let request_id = (!request_id.is_empty()).then(|| request_id.chars().take(200).collect::<String>());
+        let request_id =
+            (!request_id.is_empty()).then(|| request_id.chars().take(200).collect::<String>());
         let parsed = if (200..300).contains(&response.status) {
             let body = wire::json(response).filter(|_| wire::says_json(&response.headers));
             match (body, phase) {
-                (Some(body), Phase::Submit) => self.images(&body, response, context).map(Parsed::Done),
-                (Some(body), Phase::Probe) => models(&body)
-                    .map(Parsed::Healthy)
-                    .ok_or_else(|| classify::unreadable(Flow::Sync, phase, "no list of models", response)),
-                _ => Err(classify::unreadable(Flow::Sync, phase, "not JSON", response)),
+                (Some(body), Phase::Submit) => {
+                    self.images(&body, response, context).map(Parsed::Done)
+                }
+                (Some(body), Phase::Probe) => models(&body).map(Parsed::Healthy).ok_or_else(|| {
+                    classify::unreadable(Flow::Sync, phase, "no list of models", response)
+                }),
+                _ => Err(classify::unreadable(
+                    Flow::Sync,
+                    phase,
+                    "not JSON",
+                    response,
+                )),
             }
         } else {
             let verdict = verdict(response);
-            Err(classify::refused(Flow::Sync, phase, response, verdict, context.now))
+            Err(classify::refused(
+                Flow::Sync,
+                phase,
+                response,
+                verdict,
+                context.now,
+            ))
         };
         parsed.map_err(|mut error| {
             error.provider_request_id = request_id;
@@ -97,14 +137,31 @@ impl OpenAi {
         })
     }
 
-    fn images(&self, body: &Value, response: &RawResponse, context: &ParseContext<'_>) -> Result<JobResult, ProviderError> {
+    fn images(
+        &self,
+        body: &Value,
+        response: &RawResponse,
+        context: &ParseContext<'_>,
+    ) -> Result<JobResult, ProviderError> {
         let about = context.about;
         let Some(items) = body.get("data").and_then(Value::as_array) else {
-            return Err(classify::unreadable(Flow::Sync, Phase::Submit, "no data", response));
+            return Err(classify::unreadable(
+                Flow::Sync,
+                Phase::Submit,
+                "no data",
+                response,
+            ));
         };
         let usage = body.get("usage").and_then(tokens);
         let prices = self.profile.prices();
-        let cost = prices.actual(&about.model, about.effective.as_ref(), about.prompt_bytes, None, usage, context.now);
+        let cost = prices.actual(
+            &about.model,
+            about.effective.as_ref(),
+            about.prompt_bytes,
+            None,
+            usage,
+            context.now,
+        );
         let images: Vec<ImageResult> = (0..about.weight.max(1))
             .map(|index| self.image(items.get(index as usize), index, context))
             .collect();
@@ -130,8 +187,14 @@ impl OpenAi {
         let Some(item) = item else {
             return image;
         };
-        let text = |name: &str| item.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        if let Some(blob) = text("b64_json").and_then(|text| text.strip_prefix("blob:")?.parse().ok()) {
+        let text = |name: &str| {
+            item.get(name)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
+        if let Some(blob) =
+            text("b64_json").and_then(|text| text.strip_prefix("blob:")?.parse().ok())
+        {
             image.state = ImageState::Ready;
             image.blob = Some(blob);
         } else if let Some(url) = text("url") {
@@ -155,7 +218,9 @@ fn tokens(usage: &Value) -> Option<TokenUsage> {
     let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
     let image_out = count("/output_tokens")?;
     let all_in = count("/input_tokens").unwrap_or(0);
-    let image_in = count("/input_tokens_details/image_tokens").unwrap_or(0).min(all_in);
+    let image_in = count("/input_tokens_details/image_tokens")
+        .unwrap_or(0)
+        .min(all_in);
     Some(TokenUsage {
         text_in: count("/input_tokens_details/text_tokens").unwrap_or(all_in - image_in),
         image_in,
@@ -172,12 +237,18 @@ fn verdict(response: &RawResponse) -> Verdict {
         || message.to_ascii_lowercase().contains("safety system");
     let kind = match response.status {
         400 if safety => Some(Kind::RejectedBySafety),
-        429 if code == "insufficient_quota" || kind_word == "insufficient_quota" => Some(Kind::Quota),
+        429 if code == "insufficient_quota" || kind_word == "insufficient_quota" => {
+            Some(Kind::Quota)
+        }
         404 if code == "model_not_found" => Some(Kind::Auth),
         _ => None,
     };
     // A quality that only newer models know is refused by name.
-    let own_code = if response.status == 400 && text("param") == "quality" { "option_unsupported" } else { code };
+    let own_code = if response.status == 400 && text("param") == "quality" {
+        "option_unsupported"
+    } else {
+        code
+    };
     Verdict {
         kind,
         envelope: error.get("message").is_some_and(Value::is_string),

@@ -124,6 +124,17 @@ async fn an_alarm_that_cannot_be_set_is_set_by_the_next_command_or_sweep() {
 }
 
 #[tokio::test]
+async fn a_new_process_knows_the_alarm_that_is_set() {
+    let mut bench = Bench::default();
+    bench.granted(&acquire(1, &limits(10, 10))).await;
+    let set_ms = bench.storage.alarm_ms();
+    bench.crash();
+    assert_eq!(bench.gauges().await.alarm_at_ms, set_ms);
+    bench.granted(&acquire(2, &limits(10, 10))).await;
+    assert_eq!(bench.world.faults.calls("storage.set_alarm"), 1);
+}
+
+#[tokio::test]
 async fn a_lost_alarm_is_found_by_the_sweep() {
     let bench = Bench::default();
     bench.granted(&acquire(1, &limits(10, 10))).await;

@@ -132,26 +132,23 @@ impl KeyRow {
 
     fn from_row(row: &Row) -> Result<Self> {
         let organization_active = row.text("org_status").is_none_or(|s| s == "active");
-        let (owner, owner_active) = match columns::word_or_null(row, "user_id")? {
-            Some(user_id) => {
-                let owner = Owner::User {
-                    user_id,
-                    email: columns::text(row, "email")?,
-                    role: columns::word(row, "role")?,
-                    org_id: columns::word_or_null(row, "user_org")?,
-                };
-                (owner, row.text("user_status") == Some("active"))
-            }
-            None => {
-                let owner = Owner::Project {
-                    project_id: columns::word(row, "project_id")?,
-                    instance_id: columns::word(row, "project_instance")?,
-                    org_id: columns::word(row, "project_org")?,
-                };
-                let active = row.text("project_status") == Some("active")
-                    && row.text("home_status") != Some("deleted");
-                (owner, active)
-            }
+        let (owner, owner_active) = if let Some(user_id) = columns::word_or_null(row, "user_id")? {
+            let owner = Owner::User {
+                user_id,
+                email: columns::text(row, "email")?,
+                role: columns::word(row, "role")?,
+                org_id: columns::word_or_null(row, "user_org")?,
+            };
+            (owner, row.text("user_status") == Some("active"))
+        } else {
+            let owner = Owner::Project {
+                project_id: columns::word(row, "project_id")?,
+                instance_id: columns::word(row, "project_instance")?,
+                org_id: columns::word(row, "project_org")?,
+            };
+            let active = row.text("project_status") == Some("active")
+                && row.text("home_status") != Some("deleted");
+            (owner, active)
         };
         let previous = match (
             columns::text_or_null(row, "prev_key_hash"),

@@ -1,5 +1,9 @@
 //! The worker on fakes with the seed's two organizations, and their keys.
-#![expect(dead_code, reason = "each test binary uses its own part")]
+#![expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part"
+)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,28 +21,32 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-pub const ROOT: &str = "sy_root00000001_root00000001root00000001root00000001root0000Sc9Cx";
-pub const ADMIN: &str = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
-pub const USER: &str = "sy_user00000001_user00000001user00000001user00000001user0000bf5Bh";
-pub const PROJECT: &str = "sy_proj00000001_proj00000001proj00000001proj00000001proj0001uwlZB";
-pub const FOREIGN: &str = "sy_fore00000001_fore00000001fore00000001fore00000001fore0003QvvkN";
-pub const REVOKED: &str = "sy_revoked00001_revoked00001revoked00001revoked00001revoked3DbD1u";
-pub const EXPIRED: &str = "sy_expired00001_expired00001expired00001expired00001expired38NhvH";
+pub(crate) const ROOT: &str = "sy_root00000001_root00000001root00000001root00000001root0000Sc9Cx";
+pub(crate) const ADMIN: &str = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
+pub(crate) const USER: &str = "sy_user00000001_user00000001user00000001user00000001user0000bf5Bh";
+pub(crate) const PROJECT: &str =
+    "sy_proj00000001_proj00000001proj00000001proj00000001proj0001uwlZB";
+pub(crate) const FOREIGN: &str =
+    "sy_fore00000001_fore00000001fore00000001fore00000001fore0003QvvkN";
+pub(crate) const REVOKED: &str =
+    "sy_revoked00001_revoked00001revoked00001revoked00001revoked3DbD1u";
+pub(crate) const EXPIRED: &str =
+    "sy_expired00001_expired00001expired00001expired00001expired38NhvH";
 
-pub const ACME: &str = "0198f0a0-0000-7000-8000-000000000001";
-pub const FOREIGN_LTD: &str = "0198f0a0-0000-7000-8000-000000000002";
-pub const ROOT_USER: &str = "0198f0a1-0000-7000-8000-000000000000";
-pub const ADMIN_USER: &str = "0198f0a1-0000-7000-8000-000000000001";
-pub const USER_USER: &str = "0198f0a1-0000-7000-8000-000000000002";
-pub const FOREIGN_USER: &str = "0198f0a1-0000-7000-8000-000000000004";
-pub const NOBODY: &str = "0198f0a1-0000-7000-8000-0000000000ff";
-pub const CHAT: &str = "0198f0a2-0000-7000-8000-000000000002";
-pub const FORGE: &str = "0198f0a2-0000-7000-8000-000000000001";
-pub const FOREIGN_PROJECT: &str = "0198f0a2-0000-7000-8000-000000000003";
+pub(crate) const ACME: &str = "0198f0a0-0000-7000-8000-000000000001";
+pub(crate) const FOREIGN_LTD: &str = "0198f0a0-0000-7000-8000-000000000002";
+pub(crate) const ROOT_USER: &str = "0198f0a1-0000-7000-8000-000000000000";
+pub(crate) const ADMIN_USER: &str = "0198f0a1-0000-7000-8000-000000000001";
+pub(crate) const USER_USER: &str = "0198f0a1-0000-7000-8000-000000000002";
+pub(crate) const FOREIGN_USER: &str = "0198f0a1-0000-7000-8000-000000000004";
+pub(crate) const NOBODY: &str = "0198f0a1-0000-7000-8000-0000000000ff";
+pub(crate) const CHAT: &str = "0198f0a2-0000-7000-8000-000000000002";
+pub(crate) const FORGE: &str = "0198f0a2-0000-7000-8000-000000000001";
+pub(crate) const FOREIGN_PROJECT: &str = "0198f0a2-0000-7000-8000-000000000003";
 
 /// Counts as the binding does: ten a key, here without end.
 #[derive(Clone, Debug, Default)]
-pub struct FakeGuard(Arc<Mutex<BTreeMap<String, u32>>>);
+pub(crate) struct FakeGuard(Arc<Mutex<BTreeMap<String, u32>>>);
 
 impl AbuseGuard for FakeGuard {
     async fn admit(&self, key: &str) -> bool {
@@ -49,15 +57,15 @@ impl AbuseGuard for FakeGuard {
     }
 }
 
-pub type TestDeps = Deps<FakePorts, FakeGuard>;
+pub(crate) type TestDeps = Deps<FakePorts, FakeGuard>;
 
-pub struct Service {
-    pub app: TestApp<TestDeps>,
-    pub deps: TestDeps,
-    pub ports: FakePorts,
+pub(crate) struct Service {
+    pub(crate) app: TestApp<TestDeps>,
+    pub(crate) deps: TestDeps,
+    pub(crate) ports: FakePorts,
 }
 
-pub fn settings(environment: &str) -> Settings {
+pub(crate) fn settings(environment: &str) -> Settings {
     let pepper: [u8; 32] = std::array::from_fn(|i| i as u8);
     let vars = BTreeMap::from([
         ("ENVIRONMENT", environment.to_owned()),
@@ -72,11 +80,11 @@ pub fn settings(environment: &str) -> Settings {
 }
 
 impl Service {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(settings("test"))
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let ports = FakePorts::migrated(World::auto(), &root.join("migrations/control")).unwrap();
         let seed = std::fs::read_to_string(root.join("crates/store/fixtures/control_seed.sql"));
@@ -104,23 +112,28 @@ impl Service {
         }
     }
 
-    pub async fn get(&self, key: &str, path: &str) -> TestResponse {
+    pub(crate) async fn get(&self, key: &str, path: &str) -> TestResponse {
         self.app.get(path).key(key).send().await
     }
 
-    pub async fn post(&self, key: &str, path: &str, body: &Value) -> TestResponse {
+    pub(crate) async fn post(&self, key: &str, path: &str, body: &Value) -> TestResponse {
         self.app.post(path).key(key).json(body).send().await
     }
 
-    pub async fn put(&self, key: &str, path: &str, body: &Value) -> TestResponse {
-        self.app.request(Method::PUT, path).key(key).json(body).send().await
+    pub(crate) async fn put(&self, key: &str, path: &str, body: &Value) -> TestResponse {
+        self.app
+            .request(Method::PUT, path)
+            .key(key)
+            .json(body)
+            .send()
+            .await
     }
 
-    pub async fn delete(&self, key: &str, path: &str) -> TestResponse {
+    pub(crate) async fn delete(&self, key: &str, path: &str) -> TestResponse {
         self.app.request(Method::DELETE, path).key(key).send().await
     }
 
-    pub async fn resolve(&self, caller: &str, body: &Value) -> TestResponse {
+    pub(crate) async fn resolve(&self, caller: &str, body: &Value) -> TestResponse {
         self.app
             .post("/internal/v1/resolve")
             .from_worker(caller)
@@ -130,24 +143,36 @@ impl Service {
     }
 
     /// Runs what was left for after the answers.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         self.ports.background.drain().await;
     }
 
-    pub async fn row(&self, sql: &str) -> Row {
-        let rows = self.ports.database.query(Statement::new(sql.to_owned())).await.unwrap();
+    pub(crate) async fn row(&self, sql: &str) -> Row {
+        let rows = self
+            .ports
+            .database
+            .query(Statement::new(sql.to_owned()))
+            .await
+            .unwrap();
         rows.first().cloned().unwrap_or_default()
     }
 
-    pub async fn count(&self, of: &str) -> i64 {
-        self.row(&format!("SELECT count(*) AS n FROM {of}")).await.int("n").unwrap()
+    pub(crate) async fn count(&self, of: &str) -> i64 {
+        self.row(&format!("SELECT count(*) AS n FROM {of}"))
+            .await
+            .int("n")
+            .unwrap()
     }
 
-    pub async fn run(&self, sql: &str) {
-        self.ports.database.query(Statement::new(sql.to_owned())).await.unwrap();
+    pub(crate) async fn run(&self, sql: &str) {
+        self.ports
+            .database
+            .query(Statement::new(sql.to_owned()))
+            .await
+            .unwrap();
     }
 }
 
-pub fn ask(key: &str, instance: Option<&str>) -> Value {
+pub(crate) fn ask(key: &str, instance: Option<&str>) -> Value {
     json!({"v": 1, "credential": key, "instance_hint": instance, "need": "instance"})
 }
