@@ -77,7 +77,6 @@ pub fn render(worker: &Worker, base: Value, target: &Target) -> Value {
     for (name, value) in [
         ("PUBLIC_BASE_URL", &own_url),
         ("CDN_BASE_URL", &own_url),
-        ("ALLOWED_ORIGINS", &target.base_url),
     ] {
         if declared.iter().any(|known| known == name) {
             vars.insert(name, value.clone());

@@ -42,3 +42,9 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+/// Waits for an instant that is itself the subject of a test: the seeded point of a kill or a disconnect. Everything
+/// else polls for a state with [`until`].
+pub async fn seeded_point(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}

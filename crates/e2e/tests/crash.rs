@@ -5,9 +5,8 @@
 //! 3. the simulator's ledger shows at most one charge a generation; 4. no place in flight is left after the leases;
 //! 5. a client that disconnects loses nothing.
 
-use e2e::{Client, Options, Stack, until};
+use e2e::{Client, Options, Stack, seeded_point, until};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 const KNOBS: [(&str, &str); 5] = [
     ("HOLDER_MS", "3000"),
@@ -81,7 +80,7 @@ async fn no_generation_is_lost_or_paid_twice_over_kills() {
                 provider,
             )
             .await;
-            tokio::time::sleep(Duration::from_millis(at_ms)).await;
+            seeded_point(at_ms).await;
             stack.kill_and_restart();
             let _ = request.await;
         }
@@ -156,7 +155,7 @@ async fn a_client_that_disconnects_loses_nothing() {
             "ideogram",
         )
         .await;
-        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        seeded_point(after_ms).await;
         request.abort();
     }
     until("three stored pictures", 90, || async {

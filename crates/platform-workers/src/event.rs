@@ -6,6 +6,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use js_sys::Array;
 use platform::NativeBody;
+use std::fmt::Write as _;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Result;
 
@@ -14,6 +15,13 @@ const WITHOUT_BODY: [u16; 4] = [101, 204, 205, 304];
 
 /// The request of a fetch event, its body as a stream.
 pub fn request(raw: web_sys::Request) -> Result<http::Request<Body>> {
+    let url = raw.url();
+    let strict = percent_encoded(&url);
+    let raw = if strict == url {
+        raw
+    } else {
+        js::construct("Request", &[JsValue::from_str(&strict), raw.into()])?.unchecked_into()
+    };
     let request = worker::request_from_wasm(raw)?;
     Ok(request.map(Body::new))
 }
@@ -51,6 +59,21 @@ pub async fn respond(response: http::Response<Body>) -> Result<web_sys::Response
     Ok(js::construct("Response", &[body, init])?.unchecked_into())
 }
 
+/// The runtime's URL standard leaves characters alone that RFC 3986, and so the `http` crate, does not have: encoded,
+/// they are a path like any other instead of a failed event.
+fn percent_encoded(url: &str) -> String {
+    url.chars()
+        .fold(String::with_capacity(url.len()), |mut strict, c| {
+            match c {
+                '|' | '`' | '^' | '{' | '}' | '\\' | '"' | '<' | '>' => {
+                    let _ = write!(strict, "%{:02X}", u32::from(c));
+                }
+                other => strict.push(other),
+            }
+            strict
+        })
+}
+
 fn encode_body(headers: &http::HeaderMap) -> JsValue {
     if headers.contains_key(http::header::CONTENT_ENCODING) {
         JsValue::from_str("manual")
@@ -69,5 +92,22 @@ async fn body_value(body: Body) -> Result<JsValue> {
             let bytes = body.collect().await.map_err(broken)?.to_bytes();
             Ok(streams::array(&bytes))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_url_of_the_runtime_becomes_one_of_rfc_3986() {
+        let url = "https://a.example/x%7C|`^{}/y?q=<\"z\">";
+        let strict = percent_encoded(url);
+        assert_eq!(
+            strict,
+            "https://a.example/x%7C%7C%60%5E%7B%7D/y?q=%3C%22z%22%3E"
+        );
+        assert!(strict.parse::<http::Uri>().is_ok());
+        assert_eq!(percent_encoded(&strict), strict);
     }
 }

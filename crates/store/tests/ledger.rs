@@ -1,4 +1,8 @@
 //! The ledger's SQL on the real migrations: repeated and late flushes, the rollup, claims, plans, rows written.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what is set up here is part of the tests that use it"
+)]
 
 use api_types::{
     AttemptState, AttemptView, Billed, CostBasis, GenerateJob, GenerateRequest, ImageFormat,
@@ -16,6 +20,7 @@ use store::ledger::{
 };
 
 const ADMITTED_MS: i64 = 1_763_719_203_240;
+const WEEK_MS: i64 = 7 * 86_400_000;
 const TABLES: [&str; 6] = [
     "usage_logs",
     "usage_daily",
@@ -497,7 +502,6 @@ async fn an_abandoned_claim_is_taken_over_once() {
 #[tokio::test]
 async fn upkeep_keeps_a_week_and_knows_the_objects() {
     let database = database();
-    const WEEK_MS: i64 = 7 * 86_400_000;
     let long = "ü".repeat(2_000);
     for _ in 0..2 {
         database

@@ -360,6 +360,8 @@ fn config(seed: &InstanceSeed, sim: SimPorts) -> Value {
             "rpm": seed.rpm, "max_inflight_images": seed.max_inflight_images,
         }},
         "r2_bucket": seed.bucket,
+        // A request that names nothing goes to Ideogram; the other provider is its fallback.
+        "routing": {"default_provider": "ideogram", "default_model": "ideogram-3"},
     });
     for provider in PROVIDERS {
         if let Some(keys) = config.get_mut("api_keys").and_then(Value::as_object_mut) {

@@ -18,6 +18,7 @@ use jobs::Deadline;
 use platform::{CallContext, Clock, Database, Ports};
 use provider_driver::LeaseGrant;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Messages are forwarded once at most.
 const MAX_HOP: u32 = 1;
@@ -54,10 +55,15 @@ pub async fn handle<P: Ports>(
         request_id: message.request_id.clone(),
         traceparent: message.traceparent.clone(),
     };
+    let span = tracing::info_span!(
+        "message",
+        request_id = message.request_id,
+        instance_id = tracing::field::Empty,
+    );
     if queue.ends_with("-dlq") {
-        return dead(deps, &message, &context).await;
+        return dead(deps, &message, &context).instrument(span).await;
     }
-    match work(deps, &message, &context).await {
+    match work(deps, &message, &context).instrument(span).await {
         Ok(()) => Verdict::Ack,
         Err(error) if error.code.retryable() => {
             tracing::warn!(%error, job_id = message.job_id, "a wake-up is tried again");
@@ -129,6 +135,7 @@ async fn work<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallCont
         message.lease_id.clone(),
         epoch,
     );
+    tracing::Span::current().record("instance_id", attempt.instance_id.as_str());
     let job = GenerateJob::of(&attempt)
         .ok_or_else(|| Error::internal("the stored job of an image attempt is unreadable"))?;
     let config = deps.config(&attempt.instance_id, &context).await?;
@@ -157,6 +164,7 @@ impl<P: Ports> Taken<'_, P> {
             config: self.config.clone(),
             context: self.context.clone(),
             deadline: Deadline::after(self.deps.clock.now_ms(), self.deps.settings.consumer_ms),
+            interactive: false,
         };
         let job_id = self.job.job_id.clone();
         let report = match (mode, grant, self.attempt.job_refs.last().cloned()) {

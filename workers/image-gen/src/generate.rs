@@ -5,7 +5,7 @@
 use crate::answer;
 use crate::deps::Deps;
 use crate::idempotency::{self, Asked, Claimed, Ownership, claim_key};
-use crate::jobs::Found;
+use crate::jobs::{Found, find};
 use crate::run::{End, Report, Run};
 use crate::validate::validate;
 use ::jobs::{Deadline, final_error};
@@ -24,9 +24,14 @@ use platform::{Background, CallContext, Clock, Ports};
 use provider_adapters::{PlanRequest, plan};
 use std::pin::pin;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Longest wait where neither request nor instance says another, in milliseconds.
 const DEFAULT_TIMEOUT_MS: u32 = 120_000;
+
+/// Between two looks at a job that the consumer runs, in milliseconds: a tenth of the time waited so far, in these bounds,
+/// so that a wait of 15 minutes stays below the platform's 1,000 calls an invocation.
+const AWAIT_EVERY_MS: std::ops::RangeInclusive<u64> = 500..=5_000;
 
 /// What is answered, before it has a shape.
 pub struct Served {
@@ -265,6 +270,7 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
         config: Arc::clone(&config),
         context: call(context),
         deadline,
+        interactive: true,
     };
     let started = job.clone();
     let owned = deps.clone();
@@ -278,6 +284,8 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
         }
         Arc::new(report)
     }
+    // Also what is logged after the client has left belongs to its request.
+    .instrument(tracing::Span::current())
     .boxed()
     .shared();
     deps.background.spawn(work.clone().map(|_| ()));
@@ -306,12 +314,55 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
             for (name, start_ms, end_ms) in &report.timings {
                 context.timing(name, *start_ms, *end_ms);
             }
+            let mut report = (**report).clone();
+            if report.parked {
+                await_job(deps, &config, context, deadline, &mut report).await;
+            }
             let total_ms = deps.clock.now_ms() - context.started_ms();
-            answer::headers(&mut headers, report, u64::try_from(total_ms).unwrap_or(0));
-            outcome_of(deps, &config, report, late)
+            answer::headers(&mut headers, &report, u64::try_from(total_ms).unwrap_or(0));
+            outcome_of(deps, &config, &report, late)
         }
     };
     Served { outcome, headers }
+}
+
+/// Waits for a job that the consumer runs.
+async fn await_job<P: Ports>(
+    deps: &Deps<P>,
+    config: &InstanceConfig,
+    context: &Context,
+    deadline: Deadline,
+    report: &mut Report,
+) {
+    let job_id = report.job.job_id.clone();
+    loop {
+        let left_ms = deadline.left_ms(deps.clock.now_ms());
+        if left_ms == 0 {
+            return;
+        }
+        let waited_ms = deps.clock.now_ms() - context.started_ms();
+        let tenth_ms = u64::try_from(waited_ms).unwrap_or(0) / 10;
+        let pause_ms = tenth_ms.clamp(*AWAIT_EVERY_MS.start(), *AWAIT_EVERY_MS.end());
+        deps.clock.sleep(pause_ms.min(left_ms)).await;
+        let Ok(Some(found)) = find(deps, config, &job_id, context.call()).await else {
+            continue;
+        };
+        let error = final_error(&found.view);
+        report.job.attempt_no = found.view.attempts;
+        report.cost_usd_micros = found.view.cost_usd_micros;
+        match (found.view.result, error) {
+            (Some(result), _) => {
+                report.provider_ms = result.metadata.generation_time_ms;
+                report.end = End::Succeeded(Box::new(result));
+                return;
+            }
+            (None, Some(error)) => {
+                report.end = End::Failed(error);
+                return;
+            }
+            (None, None) => {}
+        }
+    }
 }
 
 fn outcome_of<P: Ports>(

@@ -23,14 +23,15 @@ pub async fn health<P: Ports>(State(deps): State<Deps<P>>) -> Response {
     axum::Json(json!({
         "status": "ok",
         "worker": "image-gen",
+        "version": env!("CARGO_PKG_VERSION"),
         "git_sha": deps.settings.git_sha,
         "bindings": {
-            "RATE_LIMITER": "bound",
-            "DB": "bound",
-            "CONFIG_SERVICE": "bound",
-            "CONFIG": "bound",
-            "buckets": deps.buckets.names(),
+            "RATE_LIMITER": "ok",
+            "DB": "ok",
+            "CONFIG_SERVICE": "ok",
+            "CONFIG": "ok",
         },
+        "buckets": deps.buckets.names(),
         "kek_ids": deps.keks.ids(),
         "wasm_memory_bytes": wasm_memory_bytes(),
     }))

@@ -192,6 +192,28 @@ impl<P: Ports> Lease<P> {
         }
     }
 
+    /// Gives it to the consumer, certainly unsent. The caller sends nothing whatever the answer is: it may have been done.
+    pub async fn hand_over_unsent(&self) {
+        let command = Release {
+            v: LIMITER_VERSION,
+            lease_id: self.lease_id.clone(),
+            epoch: self.epoch,
+            reason: ReleaseReason::HandoffUnsent,
+        };
+        let end = self.patience();
+        loop {
+            let limiter = &self.deps.limiter;
+            match limiter.release(&self.object, &command, &self.context).await {
+                Err(error) if self.again(end, &error).await => {}
+                Err(error) => {
+                    tracing::error!(%error, lease_id = %self.lease_id, "a job is not handed over");
+                    return;
+                }
+                Ok(_) => return,
+            }
+        }
+    }
+
     fn patience(&self) -> Deadline {
         Deadline::after(self.deps.clock.now_ms(), PATIENCE_MS)
     }

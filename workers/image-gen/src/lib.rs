@@ -29,12 +29,16 @@ pub mod validate;
 pub use routes::routes;
 
 use consumer::Verdict;
+use futures_util::StreamExt;
 use platform::Ops;
 use platform_workers::{WorkerPorts, queue_text};
 use worker::{
     Context, Env, Error, MessageBatch, MessageExt, QueueRetryOptionsBuilder, Result,
     ScheduleContext, ScheduledEvent, event,
 };
+
+/// Messages of one batch that are worked on at the same time.
+const AT_ONCE: usize = 4;
 
 /// The fetch event.
 #[event(fetch)]
@@ -59,18 +63,26 @@ async fn queue(batch: MessageBatch<serde_json::Value>, env: Env, context: Contex
         }
     };
     let name = batch.queue();
-    for message in batch.raw_iter() {
-        let body = queue_text(&message);
-        let id = message.id();
-        let handled = consumer::handle(&deps, &name, &id, body.as_deref());
-        match Box::pin(handled).await {
-            Verdict::Ack => message.ack(),
-            Verdict::Retry { delay_s } => {
-                let options = QueueRetryOptionsBuilder::new().with_delay_seconds(delay_s);
-                message.retry_with_options(&options.build());
+    // At the same time: a message that polls for minutes must not hold up the others of its batch.
+    let handled = batch.raw_iter().map(|message| {
+        let (deps, name) = (&deps, &name);
+        async move {
+            let body = queue_text(&message);
+            let id = message.id();
+            let handled = consumer::handle(deps, name, &id, body.as_deref());
+            match Box::pin(handled).await {
+                Verdict::Ack => message.ack(),
+                Verdict::Retry { delay_s } => {
+                    let options = QueueRetryOptionsBuilder::new().with_delay_seconds(delay_s);
+                    message.retry_with_options(&options.build());
+                }
             }
         }
-    }
+    });
+    futures_util::stream::iter(handled)
+        .buffer_unordered(AT_ONCE)
+        .collect::<()>()
+        .await;
     Ok(())
 }
 

@@ -20,8 +20,12 @@ use api_types::{
 use errors::{Code, Error, Result};
 use jobs::Deadline;
 use platform::{Background, CallContext, Clock, Ports, Random};
+use provider_adapters::{Flow, registry};
 use provider_driver::LeaseGrant;
 use std::sync::Arc;
+
+/// Synchronous calls with a longer median are made by the consumer, in milliseconds.
+const MAX_INTERACTIVE_MS: u64 = 20_000;
 
 /// How a run ended for whoever waits for it.
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ pub struct Report {
     pub cost_usd_micros: Option<i64>,
     /// Time that the provider took, in milliseconds.
     pub provider_ms: u64,
+    /// The consumer runs it: whoever waits asks for the job.
+    pub parked: bool,
     /// `(name, start, end)` of its parts, in milliseconds since the epoch.
     pub timings: Vec<(&'static str, i64, i64)>,
 }
@@ -63,6 +69,8 @@ pub struct Run<P: Ports> {
     pub context: CallContext,
     /// When nobody waits for it any more.
     pub deadline: Deadline,
+    /// A client waits, and may leave: slow synchronous calls go to the consumer, which nobody can disconnect.
+    pub interactive: bool,
 }
 
 /// A failed attempt whose row stands as `handover`.
@@ -84,7 +92,8 @@ enum Step<P: Ports> {
 
 /// What an object answered.
 enum Answer<P: Ports> {
-    Granted(Lease<P>, LeaseGrant),
+    /// With the provider's median, in milliseconds.
+    Granted(Lease<P>, LeaseGrant, u64),
     /// Not there, not now: the next candidate.
     Refused,
     Existing(Box<api_types::AttemptView>),
@@ -99,6 +108,7 @@ impl Report {
             headroom: HeadroomSet::default(),
             cost_usd_micros: Some(0),
             provider_ms: 0,
+            parked: false,
             timings: Vec::new(),
         }
     }
@@ -148,12 +158,17 @@ impl<P: Ports> Run<P> {
             let now_ms = self.deps.clock.now_ms();
             report.timings.push(("admit", asked_ms, now_ms));
             match answer {
-                Ok(Answer::Granted(lease, grant)) => {
+                Ok(Answer::Granted(lease, grant, median_ms)) => {
                     report.known = true;
                     if let Some(old) = passed.take()
                         && old.lease.object != lease.object
                     {
                         old.lease.release(ReleaseReason::HandedOver).await;
+                    }
+                    if self.is_too_slow(&candidate, median_ms) {
+                        report.parked = true;
+                        lease.hand_over_unsent().await;
+                        return End::GoesOn;
                     }
                     let start = Start::Submit(grant);
                     match self.attempt(report, lease, start, repeated).await {
@@ -214,6 +229,16 @@ impl<P: Ports> Run<P> {
             Follow::Same { after_ms } => self.deps.clock.sleep(after_ms).await,
             Follow::Next | Follow::End | Follow::Unknown => job.candidate += 1,
         }
+    }
+
+    /// Whether a disconnect could cut the paid call: after it only 30 s are left.
+    fn is_too_slow(&self, candidate: &JobCandidate, median_ms: u64) -> bool {
+        let settings = self.config.edited.providers.get(&candidate.provider);
+        self.interactive
+            && median_ms > MAX_INTERACTIVE_MS
+            && settings
+                .and_then(|settings| registry::image(&candidate.provider, settings).ok())
+                .is_some_and(|adapter| adapter.flow() == Flow::Sync)
     }
 
     fn limits(&self, candidate: &JobCandidate) -> Limits {
@@ -307,10 +332,11 @@ impl<P: Ports> Run<P> {
             reply.stats,
             self.deps.clock.now_ms(),
         );
+        let median_ms = reply.stats.median_ms;
         let grant = LeaseGrant::of_acquire(&reply);
         Ok(match (reply.decision, grant) {
             (AcquireDecision::Granted { epoch, .. }, Some(grant)) => {
-                Answer::Granted(lease(epoch), grant)
+                Answer::Granted(lease(epoch), grant, median_ms)
             }
             (AcquireDecision::Existing(view), _) => Answer::Existing(view),
             (decision, _) => {

@@ -1,4 +1,9 @@
 //! The worker on fakes: the real router, the real limiter objects, vendors played by the test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what is set up here is part of the tests that use it"
+)]
 
 #[path = "http/crash.rs"]
 mod crash;

@@ -11,7 +11,7 @@ use platform::fakes::{Delivery, When};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 /// Calls of these ports are the steps at which a process can die.
 const PORTS: [&str; 3] = ["actors", "objects", "http"];
@@ -35,7 +35,7 @@ fn until_call<T>(stage: &Stage, k: u32, work: impl Future<Output = T>) -> bool {
         let mut work = pin!(work);
         let mut context = Context::from_waker(Waker::noop());
         loop {
-            if let Poll::Ready(_) = work.as_mut().poll(&mut context) {
+            if work.as_mut().poll(&mut context).is_ready() {
                 break true;
             }
             if calls(stage) - before >= k {

@@ -573,6 +573,18 @@ async fn a_slow_provider_answers_504_and_its_image_comes_later() {
 }
 
 #[tokio::test]
+async fn a_submit_without_any_answer_is_unknown_when_its_time_is_over() {
+    let stage = Stage::new();
+    stage.vendors.act([Act::AcceptAndHang]);
+    let response = stage.generate("ideogram").await;
+    let details = refused(&response, 504, Code::ProviderTimeout);
+    stage.pass(600_000).await;
+    let job = stage.job(details["job_id"].as_str().unwrap()).await;
+    assert_eq!(job.state, JobState::Unknown);
+    assert_eq!(stage.vendors.charged().len(), 1);
+}
+
+#[tokio::test]
 async fn a_synchronous_provider_that_is_late_still_delivers_into_the_bucket() {
     let stage = Stage::new();
     stage.vendors.act([Act::Bytes { delay_ms: 20_000 }]);
@@ -708,4 +720,41 @@ async fn health_tells_bindings_and_no_secret() {
     assert!(body["wasm_memory_bytes"].is_u64());
     let document = ok(&app.get("/openapi.json").send().await);
     assert_eq!(document["openapi"], "3.1.0");
+}
+
+#[tokio::test]
+async fn slow_synchronous_calls_are_made_by_the_consumer_so_that_no_disconnect_cuts_them() {
+    let stage = Stage::new();
+    stage.vendors.act([Act::Bytes { delay_ms: 25_000 }]);
+    ok(&stage.generate("openai").await);
+    stage.vendors.act([Act::Bytes { delay_ms: 25_000 }]);
+    let (app, _) = stage.app();
+    let asked = request("openai");
+    let send = app.post("/generate").key(&stage.key).json(&asked).send();
+    let consumer = async {
+        platform::Clock::sleep(&stage.ports.world.clock, 100).await;
+        stage.settle_down().await;
+    };
+    let (response, ()) = tokio::join!(send, consumer);
+    let body = ok(&response);
+    assert_eq!(body["request_id"], response.header("x-request-id"));
+    assert_eq!(
+        response.header("x-switchyard-cost-usd-micros"),
+        body["cost_usd_micros"].to_string()
+    );
+    assert_eq!(stage.vendors.charged().len(), 2);
+
+    // The client leaves before anything is sent: the image arrives all the same.
+    stage.vendors.act([Act::Bytes { delay_ms: 25_000 }]);
+    let mut impatient = request("openai");
+    impatient["timeout_ms"] = json!(1_000);
+    let details = refused(
+        &stage.post("/generate", impatient).await,
+        504,
+        Code::ProviderTimeout,
+    );
+    stage.pass(60_000).await;
+    let job = stage.job(details["job_id"].as_str().unwrap()).await;
+    assert_eq!(job.state, JobState::Succeeded);
+    assert_eq!(stage.vendors.charged().len(), 3);
 }
