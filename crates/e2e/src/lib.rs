@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![expect(
     clippy::expect_used,
-    clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "a test harness: what fails here must fail the test, and it measures real time"

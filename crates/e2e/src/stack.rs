@@ -110,7 +110,7 @@ impl Stack {
             }
         });
         let first = lines
-            .recv_timeout(Duration::from_secs(180))
+            .recv_timeout(Duration::from_mins(3))
             .expect("the stack gets ready");
         let ready: Ready =
             serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
@@ -189,7 +189,7 @@ impl Stack {
             .lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .recv_timeout(Duration::from_secs(120));
+            .recv_timeout(Duration::from_mins(2));
         let line = line.expect("the stack comes back after the kill");
         assert!(line.contains("restarted"), "{line}");
     }

@@ -16,11 +16,7 @@ const KNOBS: [(&str, &str); 5] = [
     ("LIMITER_FLUSH_MS", "200"),
 ];
 
-async fn start(
-    client: &Client,
-    prompt: String,
-    provider: &str,
-) -> tokio::task::JoinHandle<Option<Value>> {
+fn start(client: &Client, prompt: &str, provider: &str) -> tokio::task::JoinHandle<Option<Value>> {
     let client = client.clone();
     let body = json!({"prompt": prompt, "instance_id": "development", "provider": provider, "fallback": "none"});
     tokio::spawn(async move {
@@ -76,10 +72,9 @@ async fn no_generation_is_lost_or_paid_twice_over_kills() {
             };
             let request = start(
                 &admin,
-                format!("sim:once={tag}{token} kill at {at_ms}"),
+                &format!("sim:once={tag}{token} kill at {at_ms}"),
                 provider,
-            )
-            .await;
+            );
             seeded_point(at_ms).await;
             stack.kill_and_restart();
             let _ = request.await;
@@ -151,10 +146,9 @@ async fn a_client_that_disconnects_loses_nothing() {
     for (number, after_ms) in [200_u64, 900, 1_800].into_iter().enumerate() {
         let request = start(
             &admin,
-            format!("sim:once=gone-{number} a client that leaves"),
+            &format!("sim:once=gone-{number} a client that leaves"),
             "ideogram",
-        )
-        .await;
+        );
         seeded_point(after_ms).await;
         request.abort();
     }

@@ -1,8 +1,8 @@
 //! Journey: a new user makes the first picture.
 //!
-//! 1. the key says who it is; 2. `POST /generate` answers a picture of the asked size; 3. its URL gives the bytes with
-//! type, ETag and Range; 4. another prompt gives another picture; 5. the job tells the same; 6. the cost is in the
-//! ledger, once, and equals what the simulator charged; 7. every hop carried one request id.
+//! The key says who it is. `POST /generate` answers a picture of the asked size. Its URL gives the bytes with type,
+//! `ETag` and `Range`. Another prompt gives another picture. The job tells the same. The cost is in the ledger, once,
+//! and equals what the simulator charged. Every hop carried one request id.
 
 use e2e::{Options, Stack, until};
 use serde_json::json;

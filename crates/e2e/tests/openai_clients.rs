@@ -4,6 +4,7 @@
 use e2e::{Options, Stack};
 use std::process::Command;
 
+#[expect(clippy::expect_used, reason = "a helper of a test")]
 fn run(program: &str, script: &str, directory: &str, stack: &Stack) {
     let output = Command::new(program)
         .arg(script)
@@ -12,7 +13,7 @@ fn run(program: &str, script: &str, directory: &str, stack: &Stack) {
         .env("KEY", &stack.keys().admin)
         .env_remove("http_proxy")
         .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; run `cargo x setup`"));
+        .expect("`cargo x setup` has installed it");
     assert!(
         output.status.success(),
         "{program} {script}:\n{}\n{}",
