@@ -74,10 +74,7 @@ pub fn render(worker: &Worker, base: Value, target: &Target) -> Value {
         ("ENVIRONMENT", target.environment.clone()),
         ("GIT_SHA", target.git_sha.clone()),
     ]);
-    for (name, value) in [
-        ("PUBLIC_BASE_URL", &own_url),
-        ("CDN_BASE_URL", &own_url),
-    ] {
+    for (name, value) in [("PUBLIC_BASE_URL", &own_url), ("CDN_BASE_URL", &own_url)] {
         if declared.iter().any(|known| known == name) {
             vars.insert(name, value.clone());
         }

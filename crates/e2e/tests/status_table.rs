@@ -11,6 +11,7 @@ async fn raw(client: &Client, body: &str) -> Answer {
     let request = client
         .request("POST", GENERATE)
         .header("content-type", "application/json")
+        .header("x-instance-id", "development")
         .body(body.to_owned());
     client.send(request).await
 }
@@ -206,7 +207,7 @@ async fn every_row_of_the_table_is_answered_as_documented() {
         .await
         .expect_error(400, "unknown_bucket");
     admin
-        .generate(json!({"prompt": "a", "n": 8}))
+        .generate(json!({"prompt": "a", "n": 8, "provider": "ideogram", "fallback": "none"}))
         .await
         .expect_error(400, "request_exceeds_limit");
     let request = admin
@@ -309,8 +310,15 @@ async fn every_row_of_the_table_is_answered_as_documented() {
         );
     }
     instance(&stack, "falls-back", "sim-ok-falls", json!({})).await;
+    stack
+        .sim()
+        .post(
+            "faults",
+            &json!({"provider": "ideogram", "phase": "submit", "scenario": "quota", "times": 1, "account": "falls"}),
+        )
+        .await;
     let answer = admin
-        .post(GENERATE, &json!({"prompt": "sim:quotax1 a boat", "instance_id": "falls-back", "provider": "ideogram", "fallback": ["openai/gpt-image-2"]}))
+        .post(GENERATE, &json!({"prompt": "a boat", "instance_id": "falls-back", "provider": "ideogram", "fallback": ["openai/gpt-image-2"]}))
         .await;
     assert_eq!(answer.status, 200, "{}", answer.json());
     assert_eq!(answer.json()["attempts"], 2);

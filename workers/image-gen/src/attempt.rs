@@ -25,6 +25,8 @@ use r2_manager::{StoreError, Stored, StreamingReader};
 
 /// Images of one attempt that are fetched at the same time; an invocation has 6 connections.
 const PARALLEL_IMAGES: usize = 4;
+/// Pause before the first poll of a resumed job, in milliseconds.
+const RESUME_PAUSE_MS: u64 = 1_000;
 
 /// Where the attempt begins.
 pub enum Start {
@@ -246,6 +248,9 @@ impl<P: Ports> Attempt<'_, P> {
     }
 
     async fn poll(&self, way: &Way, job_ref: JobRef) -> Result<Finished, Trouble> {
+        // Whoever held the lease before may have asked a moment ago, and vendors count polls.
+        let pause_ms = RESUME_PAUSE_MS.min(self.left_ms());
+        self.lease.wait(pause_ms, JobStage::Polling).await?;
         let schedule = self.deps.driver.poll_schedule(&way.adapter, &job_ref);
         self.poll_on(way, job_ref, schedule).await
     }

@@ -500,7 +500,9 @@ impl<P: Ports> Run<P> {
             random: self.deps.random.next_u64(),
         };
         let follow = follow(&error, situation);
-        let answer = Error::from(&error);
+        let answer = Error::from(&error)
+            .with_detail("provider", candidate.provider.as_str())
+            .with_detail("model", candidate.model.as_str());
         let mut settle = settling::failed(&lease, candidate, &error, &answer, follow);
         match follow {
             Follow::End | Follow::Unknown => {

@@ -1,10 +1,10 @@
 //! Layer 10: who the key belongs to, with as much as the route needs.
 
 use crate::context::Context;
-use crate::extract::{Caller, MaybePresented};
+use crate::extract::{Caller, MaybePresented, PreparedBody};
 use crate::state::AppState;
 use auth::permission::Operation;
-use errors::{Error, Result};
+use errors::{Code, Error, Result};
 use http::Extensions;
 use lookup::Hints;
 use std::sync::Arc;
@@ -35,7 +35,8 @@ pub(crate) async fn resolve<D: AppState>(
             context.client_ip(),
             context.call(),
         )
-        .await?;
+        .await
+        .map_err(|error| unread_body(error, extensions))?;
     context.identify(
         &resolved.auth,
         resolved.instance.as_ref().map(|it| &it.instance_id),
@@ -43,4 +44,12 @@ pub(crate) async fn resolve<D: AppState>(
     );
     context.facts().config_age_ms = resolved.freshness.stale_config_ms;
     Ok(Some(Caller(Arc::new(resolved))))
+}
+
+/// A body that cannot be read may well have named the instance: its fault is what the caller has to mend first.
+fn unread_body(error: Error, extensions: &Extensions) -> Error {
+    match extensions.get::<PreparedBody>() {
+        Some(PreparedBody(Err(fault))) if error.code == Code::InstanceRequired => fault.clone(),
+        _ => error,
+    }
 }

@@ -716,7 +716,9 @@ async fn health_tells_bindings_and_no_secret() {
     let response = app.get("/health").send().await;
     let body = ok(&response);
     assert_eq!(body["kek_ids"], json!(["k1"]));
-    assert_eq!(body["bindings"]["buckets"], json!(["prod-images"]));
+    assert_eq!(body["bindings"]["DB"], "ok");
+    assert_eq!(body["buckets"], json!(["prod-images"]));
+    assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
     assert!(body["wasm_memory_bytes"].is_u64());
     let document = ok(&app.get("/openapi.json").send().await);
     assert_eq!(document["openapi"], "3.1.0");
