@@ -64,9 +64,9 @@ pub enum Meta {
     Identity,
     /// [`Limits`].
     Limits,
-    /// [`Gate`].
+    /// `Gate`.
     Gate,
-    /// [`Stats`].
+    /// `Stats`.
     Stats,
 }
 
