@@ -47,3 +47,16 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
 pub async fn seeded_point(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
+
+/// What is left when `list` is empty or `limit_s` seconds are over: what ended a moment ago is still on its way to the
+/// ledger. Blocking, because it is asked while a stack is dropped.
+pub(crate) fn settled<T>(limit_s: u64, mut list: impl FnMut() -> Vec<T>) -> Vec<T> {
+    let start = Instant::now();
+    loop {
+        let left = list();
+        if left.is_empty() || start.elapsed() >= Duration::from_secs(limit_s) {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -217,9 +217,8 @@ impl Stack {
             }
         }
         if !self.options.leaves_jobs {
-            for job in self.ledger().unfinished_jobs() {
-                complaints.push(format!("unfinished job: {job}"));
-            }
+            let left = crate::settled(15, || self.ledger().unfinished_jobs());
+            complaints.extend(left.iter().map(|job| format!("unfinished job: {job}")));
         }
         complaints
     }

@@ -92,16 +92,30 @@ impl LimiterState {
             return more.then_some(WakeReason::Reconcile);
         }
         let expired = row.state == AttemptState::Granted && row.run_until_ms <= now_ms;
-        if row.dispatches >= self.tuning.dispatches_max || expired {
+        // Paid work whose result is still there is never given up: the wake-ups only grow rarer.
+        let paid = row.state == AttemptState::Submitted && result_lives(row, now_ms);
+        if (row.dispatches >= self.tuning.dispatches_max && !paid) || expired {
             self.end_dead(row, now_ms, if expired { "expired" } else { "poison" });
             return None;
         }
-        row.dispatches += 1;
-        row.deadline_ms = Some(row.next_deadline(now_ms));
+        row.dispatches = row.dispatches.saturating_add(1);
+        let beyond = row.dispatches.saturating_sub(self.tuning.dispatches_max);
+        let next_ms = row.next_deadline(now_ms) + Self::rarer_ms(row, beyond);
+        // The end of its run still comes in time: then it is unknown and its place is free.
+        row.deadline_ms = Some(next_ms.min(row.run_until_ms.max(now_ms + 1)));
         Some(match row.state {
             AttemptState::Granted => WakeReason::Run,
             _ => WakeReason::Resume,
         })
+    }
+
+    /// What is added to the deadline after more wake-ups than a row should need: doubling, up to ten holder times.
+    fn rarer_ms(row: &Attempt, beyond: u32) -> i64 {
+        if beyond == 0 {
+            return 0;
+        }
+        let doubled = row.holder_ms.saturating_mul(1 << beyond.min(10));
+        doubled.min(row.holder_ms.saturating_mul(RECONCILE_FACTOR))
     }
 
     /// When to look at an unknown row again; `None` when nothing more can be learnt by asking.

@@ -485,8 +485,10 @@ async fn five_wake_ups_without_progress_end_a_job_as_poison() {
     let bench = Bench::default();
     bench.granted(&acquire(1, &limits(10, 10))).await;
     let at_ms = bench.now_ms();
-    let _ = lease_reply(&bench, "submitted", &submitted(1, 0, "a", at_ms)).await;
-    // Each taker dies without a sign of life.
+    let mut gone = submitted(1, 0, "a", at_ms);
+    gone.job_ref.expires_at = Timestamp(at_ms + 1);
+    let _ = lease_reply(&bench, "submitted", &gone).await;
+    // Each taker dies without a sign of life, and the provider no longer has the result.
     for _ in 0..8 {
         bench.pass(60_000).await;
         let _ = bench.take(1).await;
@@ -502,6 +504,30 @@ async fn five_wake_ups_without_progress_end_a_job_as_poison() {
     assert_eq!(bench.gauges().await.inflight_images, 0);
     bench.pass(5_000).await;
     assert_eq!(bench.usage().len(), 1);
+}
+
+#[tokio::test]
+async fn a_paid_result_that_still_lives_is_never_given_up() {
+    let bench = Bench::default();
+    let mut command = acquire(1, &limits(10, 10));
+    command.run_ms = 86_400_000;
+    bench.granted(&command).await;
+    let at_ms = bench.now_ms();
+    let mut living = submitted(1, 0, "a", at_ms);
+    living.job_ref.expires_at = Timestamp(at_ms + 86_400_000);
+    let _ = lease_reply(&bench, "submitted", &living).await;
+    let mut wakes = Vec::new();
+    for _ in 0..3 {
+        bench.pass(3_600_000).await;
+        wakes.push(bench.wakes().len());
+    }
+    assert_eq!(bench.view(1).await.job_state, JobState::Running);
+    // Eleven holder times apart at the rarest: five or six an hour, and always more.
+    assert!(wakes[0] > 5, "{wakes:?}");
+    assert!(
+        wakes[1..].iter().all(|wakes| (5..=6).contains(wakes)),
+        "{wakes:?}"
+    );
 }
 
 #[tokio::test]
