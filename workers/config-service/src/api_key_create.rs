@@ -8,7 +8,9 @@ use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
 use crate::deps::Deps;
 use crate::fields;
 use crate::principal::{default_scopes, effective_scopes};
-use api_types::{InstanceId, OrgId, ProjectId, Role, Scope, Timestamp, UserId};
+use api_types::{
+    InstanceId, OrgId, PrincipalKind, ProjectId, Role, Scope, SecretVersion, Timestamp, UserId,
+};
 use auth::chain::canonical_json;
 use auth::key::MintedKey;
 use auth::permission::{Operation, Target, config_service};
@@ -144,6 +146,24 @@ impl CreateApiKey {
     }
 }
 
+/// A key that ends mints no key that outlives it. Sessions and previous secrets end early for another reason.
+fn check_end(wanted: &Wanted, decision: &Decision<'_>) -> Result<()> {
+    let auth = &decision.auth;
+    let end = auth
+        .key
+        .as_ref()
+        .filter(|key| auth.kind == PrincipalKind::UserKey && key.secret == SecretVersion::Current)
+        .and_then(|key| key.expires_at);
+    match end {
+        Some(end) if wanted.expires_at.is_none_or(|at| at > end) => Err(Error::new(
+            Code::Forbidden,
+            "This key ends, so a key that it mints must not end later.",
+        )
+        .with_hint(format!("Name an expires_at of {end} or earlier."))),
+        _ => Ok(()),
+    }
+}
+
 fn check_times(wanted: &Wanted, now: Timestamp) -> Result<()> {
     match wanted.expires_at {
         Some(at) if at <= now || at.ms() - now.ms() > MAX_LIFE_MS => Err(Error::invalid_field(
@@ -235,6 +255,7 @@ impl Change for CreateApiKey {
         Self::check_instances(&wanted, &owner, decision)?;
         let name = fields::name("name", &wanted.name)?;
         check_times(&wanted, decision.now)?;
+        check_end(&wanted, decision)?;
         if wanted
             .instance_ids
             .as_ref()

@@ -163,7 +163,8 @@ fn unclean(path: &str) -> bool {
     path.contains("//")
         || path.contains('\\')
         || decoded_path.contains('\0')
-        || path.split('/').any(|segment| decoded(segment) == "..")
+        // The runtime resolves both when the request is rebuilt, behind the checks that follow.
+        || path.split('/').any(|segment| matches!(decoded(segment).as_str(), "." | ".."))
         || first_two.iter().any(|it| it.contains(['/', '\\']))
 }
 
@@ -194,7 +195,7 @@ fn target(rest: &str, head: &Head, gateway: Gateway) -> Result<Forward, Error> {
     if unclean(&format!("/{rest}")) {
         return Err(Error::new(
             Code::InvalidRequest,
-            "The path holds .., //, NUL or an encoded slash.",
+            "The path holds ., .., //, NUL or an encoded slash.",
         ));
     }
     let (name, path) = rest.split_once('/').unwrap_or((rest, ""));

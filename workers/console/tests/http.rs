@@ -264,6 +264,16 @@ mod tests {
             ),
             ("/api//config-service/health", "invalid_request"),
             (
+                "/api/config-service/./internal/v1/resolve",
+                "invalid_request",
+            ),
+            (
+                "/api/config-service/%2e/internal/v1/resolve",
+                "invalid_request",
+            ),
+            ("/api/config-service/%2E/./internal/x", "invalid_request"),
+            ("/api/./config-service/health", "invalid_request"),
+            (
                 "/api/config-service/x/../internal/v1/resolve",
                 "invalid_request",
             ),

@@ -55,7 +55,8 @@ pub fn read_users(rows: &Rows) -> Result<Vec<UserId>> {
         .collect()
 }
 
-/// Which of those instances belong to the organization, or to the caller's when none is named: column `instance_id`.
+/// Which of those instances belong to the organization, or to the caller's when none is named, and are within what the
+/// caller's key is restricted to: column `instance_id`.
 pub fn in_organization(
     org_id: Option<&OrgId>,
     caller: &KeyId,
@@ -65,7 +66,9 @@ pub fn in_organization(
     Statement::new(
         "SELECT i.instance_id FROM json_each(?3) x JOIN instances i ON i.instance_id = x.value \
          WHERE i.status <> 'deleted' AND i.org_id = coalesce(?1, \
-           (SELECT u.org_id FROM api_keys k JOIN users u ON u.user_id = k.user_id WHERE k.key_id = ?2))",
+           (SELECT u.org_id FROM api_keys k JOIN users u ON u.user_id = k.user_id WHERE k.key_id = ?2)) \
+         AND EXISTS (SELECT 1 FROM api_keys c WHERE c.key_id = ?2 AND (c.instance_ids IS NULL \
+           OR i.instance_id IN (SELECT value FROM json_each(c.instance_ids))))",
     )
     .bind(org_id.map(OrgId::as_str))
     .bind(caller.as_str())
