@@ -313,12 +313,14 @@ impl<P: Ports> Attempt<'_, P> {
                     .into());
             };
             let left_ms = self.left_ms();
-            if left_ms == 0 {
+            let pause_ms = delay_ms.max(at_least_ms);
+            self.lease
+                .wait(pause_ms.min(left_ms), JobStage::Polling)
+                .await?;
+            // A wait that was cut short is no reason to ask early: the next holder asks in time.
+            if pause_ms > left_ms {
                 return Err(Trouble::GaveUp);
             }
-            self.lease
-                .wait(delay_ms.max(at_least_ms).min(left_ms), JobStage::Polling)
-                .await?;
         }
     }
 
