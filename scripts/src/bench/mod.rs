@@ -195,7 +195,8 @@ fn direct(stack: &Stack, system: &Target) -> Result<Target> {
         .clone();
     let path = last["path"].as_str().unwrap_or_default();
     let target = Target {
-        url: format!("http://127.0.0.1:{}{path}", stack.sim().port),
+        // The log names paths as the vendor does, without the prefix of its place at the simulator.
+        url: format!("http://127.0.0.1:{}/{PROVIDER}/v1{path}", stack.sim().port),
         bearer: "Bearer sim-ok-dev".to_owned(),
         body: last["body"].clone(),
     };
