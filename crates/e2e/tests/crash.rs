@@ -81,10 +81,20 @@ async fn no_generation_is_lost_or_paid_twice_over_kills() {
         }
     }
     // Every attempt that was admitted reaches an end or is shown as unknown; nothing runs for ever.
-    until("no running job", 120, || async {
-        admin.sweep(&stack).await;
-        stack.ledger().unfinished_jobs().is_empty().then_some(())
-    })
+    until(
+        "an end of every job, and a job of every charge",
+        120,
+        || async {
+            admin.sweep(&stack).await;
+            let known = stack.ledger().rows("SELECT job_id FROM jobs").concat();
+            let charges = stack.sim().charges().await;
+            let recorded = charges.iter().all(|charge| {
+                let request_id = charge["request_id"].as_str().unwrap_or_default();
+                known.iter().any(|job_id| request_id.starts_with(job_id))
+            });
+            (recorded && stack.ledger().unfinished_jobs().is_empty()).then_some(())
+        },
+    )
     .await;
 
     let charges = stack.sim().charges().await;
