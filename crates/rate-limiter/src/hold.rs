@@ -129,6 +129,10 @@ impl LimiterState {
             if command.reason == ReleaseReason::NotSent && before.counted {
                 return Err(lost(&before));
             }
+            // Somebody else took it and ended it: this caller's path is not the one that goes on.
+            if command.reason == ReleaseReason::HandedOver && before.epoch != command.epoch {
+                return Err(lost(&before));
+            }
             return Ok((reply(true, &before), changes));
         }
         if before.epoch != command.epoch {

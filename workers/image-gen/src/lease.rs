@@ -192,6 +192,33 @@ impl<P: Ports> Lease<P> {
         }
     }
 
+    /// Ends a hand-over: the job is with another object now. Only an `Ok` makes sure that nobody else goes on with it, so
+    /// without one the caller sends nothing.
+    pub async fn handed_over(&self) -> bool {
+        let command = Release {
+            v: LIMITER_VERSION,
+            lease_id: self.lease_id.clone(),
+            epoch: self.epoch,
+            reason: ReleaseReason::HandedOver,
+        };
+        let end = self.patience();
+        loop {
+            match self
+                .deps
+                .limiter
+                .release(&self.object, &command, &self.context)
+                .await
+            {
+                Ok(_) => return true,
+                Err(error) if self.again(end, &error).await => {}
+                Err(error) => {
+                    tracing::warn!(%error, lease_id = %self.lease_id, "a hand-over was not confirmed");
+                    return false;
+                }
+            }
+        }
+    }
+
     /// Gives it to the consumer, certainly unsent. The caller sends nothing whatever the answer is: it may have been done.
     pub async fn hand_over_unsent(&self) {
         let command = Release {

@@ -162,8 +162,11 @@ impl<P: Ports> Run<P> {
                     report.known = true;
                     if let Some(old) = passed.take()
                         && old.lease.object != lease.object
+                        && !old.lease.handed_over().await
                     {
-                        old.lease.release(ReleaseReason::HandedOver).await;
+                        // The consumer may have the job by now: two paths must not both send.
+                        lease.release(ReleaseReason::NotSent).await;
+                        return End::GoesOn;
                     }
                     if self.is_too_slow(&candidate, median_ms) {
                         report.parked = true;

@@ -23,7 +23,7 @@ pub async fn limiter_objects(
 ) -> Result<Vec<LimiterObject>, DbError> {
     let statement = Statement::new(
         "SELECT name, instance_id FROM limiter_objects WHERE open > 0 OR waits > 0 OR last_flush_at > ?1
-ORDER BY name LIMIT 500",
+ORDER BY random() LIMIT 500",
     )
     .bind(now_ms - WEEK_MS);
     Ok(database
