@@ -308,6 +308,8 @@ impl<P: Ports> Attempt<'_, P> {
                 Ok(JobStatus::Failed(error)) | Err(error) => return Err(error.into()),
             }
             let Some(delay_ms) = delays.next() else {
+                // Once more, in case the object was away when it was first told: nobody can poll without it.
+                self.lease.submitted(&job_ref).await;
                 return Err(ProviderError::new(Kind::Timeout, Accepted::Yes)
                     .with_advice(Advice::Reconcile)
                     .into());
@@ -319,6 +321,8 @@ impl<P: Ports> Attempt<'_, P> {
                 .await?;
             // A wait that was cut short is no reason to ask early: the next holder asks in time.
             if pause_ms > left_ms {
+                // Once more, in case the object was away when it was first told: nobody can poll without it.
+                self.lease.submitted(&job_ref).await;
                 return Err(Trouble::GaveUp);
             }
         }
