@@ -56,24 +56,36 @@ pub fn superadmin(
     if !path.exists() {
         return Ok(());
     }
-    let control = databases
+    execute(tools, databases, dir, DATABASE, "bootstrap", &path)?;
+    fs::remove_file(&path).context(path.display())
+}
+
+/// Runs a file of SQL on a database of the state, which nobody else may have open.
+pub fn execute(
+    tools: &Tools,
+    databases: &[Database],
+    dir: &Path,
+    database: &str,
+    name: &str,
+    file: &Path,
+) -> Result<()> {
+    let known = databases
         .iter()
-        .find(|database| database.name == DATABASE)
-        .context("no worker declares the database `control`")?;
+        .find(|known| known.name == database)
+        .context(format!("no worker declares the database `{database}`"))?;
     let mut command = tools.command("wrangler");
     command
-        .args(["d1", "execute", DATABASE, "--local", "--yes", "-c"])
-        .arg(&control.config)
+        .args(["d1", "execute", database, "--local", "--yes", "-c"])
+        .arg(&known.config)
         .arg("--persist-to")
         .arg(dir.join("state"))
         .arg("--file")
-        .arg(&path)
+        .arg(file)
         .current_dir(dir);
     let step = Step {
         logs: &dir.join("logs"),
-        name: "bootstrap",
-        label: "first superadmin",
+        name,
+        label: name,
     };
-    step.run(&command)?;
-    fs::remove_file(&path).context(path.display())
+    step.run(&command).map(|_| ())
 }

@@ -12,7 +12,8 @@ use crate::setup::Tools;
 use crate::tidy;
 use crate::workers;
 
-const WASM: &str = "wasm32-unknown-unknown";
+/// Target of the workers; cargo keeps its builds in a folder of that name.
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 /// The library that only makes sense on the workers' platform.
 const PLATFORM_CRATE: &str = "platform-workers";
 

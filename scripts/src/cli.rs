@@ -10,7 +10,9 @@ use crate::layout::Layout;
 use crate::setup::{Scope, Tools};
 use crate::stack::Options;
 use crate::wasm::{self, Artifact};
-use crate::{bench, check, dev, interrupt, openapi, say, stack, test_run, tidy, workers};
+use crate::{
+    bench, browser, check, dev, docs, interrupt, openapi, say, stack, test_run, tidy, web, workers,
+};
 
 /// Task runner of the workspace: results on standard output, talk on standard error.
 #[derive(Debug, Parser)]
@@ -28,7 +30,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Build the workers to wasm
+    /// Build the workers to wasm, and the web application with its worker
     Build {
         /// Only this worker (repeatable)
         #[arg(long, value_name = "NAME")]
@@ -46,9 +48,18 @@ enum Command {
         /// A skipped step fails
         #[arg(long)]
         strict: bool,
-        /// Only this step (repeatable): setup, check, native, wasm, e2e
+        /// Remove what no later step needs as soon as a step has passed
+        #[arg(long)]
+        lean: bool,
+        /// Only this step (repeatable): setup, check, native, wasm, web, e2e, browser, docs
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
+    },
+    /// Pictures of the console's pages into target/test-report/screens
+    Screens {
+        /// Make them the ones to compare with
+        #[arg(long)]
+        update: bool,
     },
     /// The static checks: format, lints, docs, tidy, `OpenAPI`, dependencies
     Check,
@@ -63,6 +74,20 @@ enum Command {
         /// Change nothing; exit 1 on a difference
         #[arg(long)]
         check: bool,
+    },
+    /// Check the documents: links, routes, the form of their blocks
+    Docs {
+        /// Change nothing; exit 1 on a problem
+        #[arg(long, required = true)]
+        check: bool,
+    },
+    /// Run the bash blocks of README.md and docs
+    Doctest {
+        /// Only these documents
+        files: Vec<PathBuf>,
+        /// A running system instead of a temporary one; keys in `KEY`, `ROOT_KEY`, `USER_KEY`
+        #[arg(long, value_name = "URL")]
+        base: Option<String>,
     },
     /// Measure the running system
     Bench {
@@ -86,6 +111,9 @@ struct StackArgs {
     /// With the worker `probe`, which holds the test routes
     #[arg(long)]
     probe: bool,
+    /// With the worker `outage` between the workers and config-service; `POST /api/probe/mode?is=fail` makes it fail
+    #[arg(long, conflicts_with = "probe")]
+    outage: bool,
     /// With a foreign organization and a key for every role
     #[arg(long)]
     seed_tests: bool,
@@ -109,6 +137,9 @@ pub struct DevArgs {
     /// End a running session
     #[arg(long)]
     pub stop: bool,
+    /// Serve the web application from its sources, with hot reload, on a port of its own
+    #[arg(long)]
+    pub web_watch: bool,
     /// Preferred port of the gateway
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
@@ -151,13 +182,21 @@ impl Cli {
                     port: args.port,
                     empty: args.empty,
                     probe: args.probe,
+                    outage: args.outage,
                     seed_tests: args.seed_tests,
+                    public_origins: Vec::new(),
                     knobs: args.vars.into_iter().collect::<BTreeMap<_, _>>(),
                 };
                 stack::serve::serve(&layout, options, args.json)
             }
             Command::Dev(args) => dev::run(&layout, args),
-            Command::Test { strict, only } => test_run::run(&layout, strict, &only),
+            Command::Test { strict, lean, only } => {
+                test_run::run(&layout, &test_run::Asked { strict, lean, only })
+            }
+            Command::Screens { update } => {
+                let tools = Tools::ensure(&layout, Scope::Full)?;
+                browser::screens(&tools, update)
+            }
             Command::Check => check::run(&Tools::ensure(&layout, Scope::Full)?),
             Command::Tidy { lock_migrations } => {
                 if lock_migrations {
@@ -166,6 +205,10 @@ impl Cli {
                 tidy::run(&layout)
             }
             Command::Openapi { check } => openapi::run(&Tools::ensure(&layout, Scope::Run)?, check),
+            Command::Docs { .. } => docs::check(&layout),
+            Command::Doctest { files, base } => {
+                docs::doctest(&layout, &docs::Asked { files, base })
+            }
             Command::Bench { suite } => bench::run(&layout, &suite),
         }
     }
@@ -209,6 +252,8 @@ fn build(layout: &Layout, only: &[String], out: Option<PathBuf>) -> Result<()> {
         .collect();
     let tools = Tools::ensure(layout, Scope::Run)?;
     let built = wasm::build(&tools, &artifacts)?;
+    let with_web = artifacts.iter().any(|it| it.name == workers::GATEWAY);
+    let web_built = with_web && web::build(&tools, &wasm::git_sha(layout))?;
     for artifact in &artifacts {
         let size = wasm::size(&artifact.module())?;
         let note = if built.contains(&artifact.name) {
@@ -219,6 +264,14 @@ fn build(layout: &Layout, only: &[String], out: Option<PathBuf>) -> Result<()> {
         say::result(&format!(
             "{:<16} {:>9} bytes, {:>8} gzip  {note}",
             artifact.name, size.raw_bytes, size.gzip_bytes
+        ));
+    }
+    if with_web {
+        let (files, bytes) = web::size(layout)?;
+        let note = if web_built { "built" } else { "unchanged" };
+        say::result(&format!(
+            "{:<16} {bytes:>9} bytes, {files:>8} files {note}",
+            "web application"
         ));
     }
     if let Some(out) = out {

@@ -2,11 +2,13 @@
 
 pub mod bench;
 pub mod bootstrap;
+pub mod browser;
 pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod dev;
 pub mod digest;
+pub mod docs;
 pub mod failure;
 pub mod hold;
 pub mod http;
@@ -28,4 +30,5 @@ pub mod test_run;
 pub mod tidy;
 pub mod versions;
 pub mod wasm;
+pub mod web;
 pub mod workers;

@@ -23,10 +23,10 @@ pub fn run(tools: &Tools, check: bool) -> Result<()> {
                 tools.layout.shown(&test)
             )));
         }
-        command.args(["--package", &worker.name]);
         count += 1;
     }
-    command.args(["--test", TEST]);
+    // Of the whole workspace, whose tests share one build of their dependencies.
+    command.args(["--workspace", "--test", TEST]);
     if !check {
         command.env(UPDATE, "1");
     }

@@ -92,20 +92,6 @@ impl Held {
         Some(status.code().unwrap_or(137))
     }
 
-    /// Waits for the end; an interrupt ends the child and fails.
-    pub fn wait(&mut self) -> Result<i32> {
-        loop {
-            if let Some(code) = self.exited() {
-                return Ok(code);
-            }
-            if interrupt::asked() {
-                self.end();
-                return Err(Failure::failed("interrupted"));
-            }
-            std::thread::sleep(POLL);
-        }
-    }
-
     /// Asks the group to end, and kills what is left after the grace period.
     pub fn end(&mut self) {
         self.release();
@@ -186,8 +172,17 @@ impl Step<'_> {
 
     /// Runs to the end. A failure shows the end of the log first.
     pub fn run(&self, command: &Command) -> Result<Duration> {
+        self.run_while(command, || Ok(()))
+    }
+
+    /// As [`Step::run`], looking after something else meanwhile; its failure ends the child.
+    pub fn run_while(
+        &self,
+        command: &Command,
+        mut tend: impl FnMut() -> Result<()>,
+    ) -> Result<Duration> {
         let started = clock::now();
-        let code = self.code(command)?;
+        let code = self.code_while(command, &mut tend)?;
         if code == 0 {
             return Ok(started.elapsed());
         }
@@ -204,13 +199,23 @@ impl Step<'_> {
 
     /// Runs to the end and answers the exit code.
     pub fn code(&self, command: &Command) -> Result<i32> {
+        self.code_while(command, &mut || Ok(()))
+    }
+
+    fn code_while(&self, command: &Command, tend: &mut dyn FnMut() -> Result<()>) -> Result<i32> {
         interrupt::check()?;
         let _ = std::fs::remove_file(self.log());
         let mut child = Held::spawn(command, &Output::Log(self.log()))?;
-        let progress = Progress::start(self.label);
-        let code = child.wait();
-        drop(progress);
-        code
+        let _progress = Progress::start(self.label);
+        loop {
+            if let Some(code) = child.exited() {
+                return Ok(code);
+            }
+            // Dropped, the child ends.
+            interrupt::check()?;
+            tend()?;
+            std::thread::sleep(POLL);
+        }
     }
 }
 

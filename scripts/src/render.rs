@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Context, Result};
 use crate::secrets::Secrets;
-use crate::workers::{GATEWAY, PROBE, Worker};
+use crate::workers::{CONFIG_SERVICE, GATEWAY, OUTAGE, PROBE, Worker};
 
 /// Binding of the gateway that exists only while the probe runs.
 pub const PROBE_BINDING: &str = "PROBE";
@@ -31,6 +31,10 @@ pub struct Target {
     pub git_sha: String,
     /// Whether the gateway forwards to the probe.
     pub probe: bool,
+    /// Whether `outage` stands between the workers and config-service. The gateway then reaches it as the probe.
+    pub outage: bool,
+    /// Origins besides the gateway's own that pages may call from.
+    pub public_origins: Vec<String>,
     /// Test knobs, set on every worker.
     pub knobs: BTreeMap<String, String>,
 }
@@ -53,16 +57,30 @@ pub fn render(worker: &Worker, base: Value, target: &Target) -> Value {
         members.remove("$schema");
     }
     absolute(&mut config, "main", &worker.dir);
+    if let Some(assets) = config.get_mut("assets") {
+        absolute(assets, "directory", &worker.dir);
+    }
     for database in array_mut(&mut config, "d1_databases") {
         absolute(database, "migrations_dir", &worker.dir);
     }
     if worker.name == GATEWAY
-        && target.probe
+        && (target.probe || target.outage)
         && let Some(services) = config.get_mut("services").and_then(Value::as_array_mut)
     {
+        let service = if target.outage { OUTAGE } else { PROBE };
         services.push(json!({
-            "binding": PROBE_BINDING, "service": PROBE, "props": {"caller": GATEWAY},
+            "binding": PROBE_BINDING, "service": service, "props": {"caller": GATEWAY},
         }));
+    }
+    // What the gateway forwards for people goes on: they must see what the workers say, not the outage itself.
+    if target.outage && worker.name != GATEWAY && worker.name != OUTAGE {
+        for service in array_mut(&mut config, "services") {
+            if service.get("service").and_then(Value::as_str) == Some(CONFIG_SERVICE)
+                && let Some(slot) = service.get_mut("service")
+            {
+                *slot = json!(OUTAGE);
+            }
+        }
     }
     let declared: Vec<String> = config
         .get("vars")
@@ -74,9 +92,16 @@ pub fn render(worker: &Worker, base: Value, target: &Target) -> Value {
         ("ENVIRONMENT", target.environment.clone()),
         ("GIT_SHA", target.git_sha.clone()),
     ]);
-    for (name, value) in [("PUBLIC_BASE_URL", &own_url), ("CDN_BASE_URL", &own_url)] {
+    let origins = target.public_origins.join(",");
+    for (name, value) in [
+        ("PUBLIC_BASE_URL", own_url.as_str()),
+        ("CDN_BASE_URL", own_url.as_str()),
+        ("PUBLIC_ORIGINS", origins.as_str()),
+        // Here the providers are always the simulator.
+        ("SIMULATOR", "on"),
+    ] {
         if declared.iter().any(|known| known == name) {
-            vars.insert(name, value.clone());
+            vars.insert(name, value.to_owned());
         }
     }
     for (name, value) in vars {
@@ -103,7 +128,7 @@ pub fn write_all(workers: &[Worker], secrets: &Secrets, target: &Target) -> Resu
                 write_private(&path, &text)?;
             }
             let names = match worker.name.as_str() {
-                PROBE => Vec::new(),
+                PROBE | OUTAGE => Vec::new(),
                 _ => worker.secret_names()?,
             };
             write_private(&dir.join(".dev.vars"), &secrets.dev_vars(&names)?)?;
@@ -216,6 +241,8 @@ mod tests {
             environment: "test".into(),
             git_sha: "abc".into(),
             probe: false,
+            outage: false,
+            public_origins: vec!["http://127.0.0.1:5173".into()],
             knobs: BTreeMap::from([("LEASE_MS".to_owned(), "5".to_owned())]),
         }
     }
@@ -245,6 +272,21 @@ mod tests {
                 },
             })
         );
+    }
+
+    #[test]
+    fn the_gateway_gets_its_files_origins_and_the_word_of_the_simulator() {
+        let base = json!({
+            "name": "console", "assets": {"directory": "web/dist", "binding": "ASSETS"},
+            "vars": {"PUBLIC_ORIGINS": "", "SIMULATOR": "off"},
+        });
+        let rendered = render(&worker("console"), base, &target());
+        assert_eq!(
+            rendered["assets"],
+            json!({"directory": "/r/workers/console/web/dist", "binding": "ASSETS"})
+        );
+        assert_eq!(rendered["vars"]["PUBLIC_ORIGINS"], "http://127.0.0.1:5173");
+        assert_eq!(rendered["vars"]["SIMULATOR"], "on");
     }
 
     #[test]

@@ -9,17 +9,23 @@ use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Context, Result};
 use crate::render::write_private;
 
 const FILE: &str = "secrets.json";
 /// Id of the pepper that local keys are hashed with.
 pub const PEPPER_ID: &str = "p1";
+/// Key-encryption keys besides `k1`, so that a rotation can be tried on one machine.
+const FURTHER_KEKS: [&str; 1] = ["k2"];
 
 /// Kept as long as the state, in a file of mode 0600 beside it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Secrets {
+    /// The key-encryption key `k1`.
     kek: String,
+    /// The others by their ids.
+    #[serde(default)]
+    further_keks: BTreeMap<String, String>,
     pepper: String,
     url_signing: String,
     /// API keys by who holds them: `superadmin`, `admin`, `user`, `foreign`.
@@ -39,31 +45,49 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads those of the session, or makes them.
+    /// Reads those of the session, or makes them; a session of before gets what it lacks.
     pub fn of_session(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
-        if let Ok(text) = fs::read_to_string(&path) {
-            let known: Self = serde_json::from_str(&text).context(path.display())?;
-            return Ok(Self { path, ..known });
-        }
-        let made = Self {
-            kek: random_base64()?,
-            pepper: random_base64()?,
-            url_signing: format!("u1:{}", random_base64()?),
-            keys: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            done: BTreeSet::new(),
-            seeded_for: String::new(),
-            path,
+        let mut secrets = match fs::read_to_string(&path) {
+            Ok(text) => {
+                let known: Self = serde_json::from_str(&text).context(path.display())?;
+                Self { path, ..known }
+            }
+            Err(_) => Self {
+                kek: random_base64()?,
+                further_keks: BTreeMap::new(),
+                pepper: random_base64()?,
+                url_signing: format!("u1:{}", random_base64()?),
+                keys: BTreeMap::new(),
+                ids: BTreeMap::new(),
+                done: BTreeSet::new(),
+                seeded_for: String::new(),
+                path,
+            },
         };
-        made.save()?;
-        Ok(made)
+        for id in FURTHER_KEKS {
+            if !secrets.further_keks.contains_key(id) {
+                secrets.further_keks.insert(id.to_owned(), random_base64()?);
+            }
+        }
+        secrets.save()?;
+        Ok(secrets)
     }
 
     /// Writes them back.
     pub fn save(&self) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context(FILE)?;
         write_private(&self.path, &text)
+    }
+
+    /// Every secret text, for a search of places where none may be.
+    pub fn texts(&self) -> Vec<String> {
+        let signing = self.url_signing.rsplit(':').next().unwrap_or_default();
+        let own = [self.kek.as_str(), self.pepper.as_str(), signing];
+        let further = self.further_keks.values().map(String::as_str);
+        let keys = self.keys.values().map(String::as_str);
+        let all = own.into_iter().chain(further).chain(keys);
+        all.map(str::to_owned).collect()
     }
 
     /// The pepper's bytes.
@@ -88,15 +112,15 @@ impl Secrets {
         let mut lines = Vec::new();
         for name in names {
             let value = match name.split_once('_') {
-                Some(("KEK", _)) => &self.kek,
-                _ if name.starts_with("KEY_PEPPER_") => &self.pepper,
-                _ if name == "URL_SIGNING_KEYS" => &self.url_signing,
-                _ => {
-                    return Err(Failure::failed(format!(
-                        "`.dev.vars.example` names {name}, which scripts/src/secrets.rs does not make"
-                    )));
-                }
+                Some(("KEK", "k1")) => Some(&self.kek),
+                Some(("KEK", id)) => self.further_keks.get(id),
+                _ if name.starts_with("KEY_PEPPER_") => Some(&self.pepper),
+                _ if name == "URL_SIGNING_KEYS" => Some(&self.url_signing),
+                _ => None,
             };
+            let value = value.context(format!(
+                "`.dev.vars.example` names {name}, which scripts/src/secrets.rs does not make"
+            ))?;
             lines.push(format!("{name}=\"{value}\"\n"));
         }
         Ok(lines.concat())
@@ -124,6 +148,7 @@ mod tests {
         first.save().unwrap();
         let second = Secrets::of_session(dir.path()).unwrap();
         assert_eq!(first.pepper().unwrap(), second.pepper().unwrap());
+        assert_eq!(first.further_keks, second.further_keks);
         assert_eq!(second.key("admin").unwrap(), "k");
         let other = Scratch::new("secrets");
         let third = Secrets::of_session(other.path()).unwrap();
@@ -131,12 +156,32 @@ mod tests {
     }
 
     #[test]
+    fn a_session_of_before_keeps_its_key_and_gets_one_to_rotate_to() {
+        let dir = Scratch::new("secrets");
+        let old = r#"{"kek": "one", "pepper": "p", "url_signing": "u1:u", "keys": {"admin": "k"}}"#;
+        fs::write(dir.path().join(FILE), old).unwrap();
+        let names = ["KEK_k1", "KEK_k2"].map(str::to_owned);
+        let vars = || {
+            Secrets::of_session(dir.path())
+                .unwrap()
+                .dev_vars(&names)
+                .unwrap()
+        };
+        let first = vars();
+        assert!(first.starts_with("KEK_k1=\"one\"\nKEK_k2=\""), "{first}");
+        assert_eq!(first.matches("\"one\"").count(), 1);
+        assert_eq!(first, vars());
+    }
+
+    #[test]
     fn every_secret_of_the_examples_can_be_made_and_an_unknown_one_is_refused() {
         let dir = Scratch::new("secrets");
         let secrets = Secrets::of_session(dir.path()).unwrap();
-        let names = ["KEK_k1", "KEY_PEPPER_p1", "URL_SIGNING_KEYS"].map(str::to_owned);
+        let names = ["KEK_k1", "KEK_k2", "KEY_PEPPER_p1", "URL_SIGNING_KEYS"].map(str::to_owned);
         let text = secrets.dev_vars(&names).unwrap();
         assert_eq!(crate::workers::names_in_dev_vars(&text), names);
-        assert!(secrets.dev_vars(&["NEW_SECRET".to_owned()]).is_err());
+        for unknown in ["NEW_SECRET", "KEK_k9"] {
+            assert!(secrets.dev_vars(&[unknown.to_owned()]).is_err());
+        }
     }
 }

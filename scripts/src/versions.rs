@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::failure::{Context, Result};
 use crate::layout::Layout;
+use crate::setup::DiskMb;
 
 /// All pinned versions.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Versions {
     pub workers: Workers,
     /// What the machine must have.
     pub minimum: Minimum,
+    /// Space that the commands need.
+    pub disk_mb: DiskMb,
 }
 
 /// The toolchains.
@@ -61,8 +64,6 @@ pub struct Workers {
 pub struct Minimum {
     /// Oldest git, `major.minor`.
     pub git: String,
-    /// Free space where the checkout lies, in GB.
-    pub free_disk_gb: u64,
 }
 
 impl Versions {

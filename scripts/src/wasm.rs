@@ -19,11 +19,16 @@ use crate::layout::Layout;
 use crate::process::{Step, capture};
 use crate::say;
 use crate::setup::{Tools, bare_command};
-use crate::workers::{Graph, PROBE, PROBED, Worker};
+use crate::web;
+use crate::workers::{GATEWAY, Graph, PROBE, PROBED, Worker};
 
 /// `-Cpanic=unwind` replaces the flags of `.cargo/config.toml`, so they are repeated here.
 const RUSTFLAGS: &str = "--cfg getrandom_backend=\"wasm_js\"";
 const STAMP: &str = ".stamp.json";
+/// The console's web application, which has a build of its own.
+const WEB: &str = "web";
+/// The one file of it that its worker is built from: the list of pages.
+const WEB_IN_WASM: &str = "web/src/routes.json";
 /// The wasm module beside `index.js`.
 pub const MODULE: &str = "index_bg.wasm";
 /// Builds that run at once: cargo's lock orders the compilers, the optimizer runs beside them.
@@ -240,6 +245,9 @@ fn is_no_input(package: &Path, path: &Path) -> bool {
     let Ok(inside) = path.strip_prefix(package) else {
         return true;
     };
+    if inside.starts_with(WEB) {
+        return !Path::new(WEB_IN_WASM).starts_with(inside);
+    }
     let first = inside.iter().next().and_then(|part| part.to_str());
     first.is_some_and(|name| {
         name.starts_with("build") && name != "build.rs"
@@ -269,7 +277,7 @@ pub fn size(module: &Path) -> Result<Size> {
     })
 }
 
-/// Copies the builds into `out` with a manifest of their digests.
+/// Copies the builds and the web bundle into `out` with a manifest of their digests.
 pub fn export(tools: &Tools, artifacts: &[Artifact], out: &Path) -> Result<()> {
     let mut workers = serde_json::Map::new();
     for artifact in artifacts {
@@ -283,10 +291,14 @@ pub fn export(tools: &Tools, artifacts: &[Artifact], out: &Path) -> Result<()> {
         }
         let size = size(&artifact.module())?;
         let panic_unwind = artifact.stamp().is_some_and(|stamp| stamp.panic_unwind);
-        workers.insert(
-            artifact.name.clone(),
-            json!({"sha256": files, "size": size, "panic_unwind": panic_unwind}),
-        );
+        let mut about = json!({"sha256": files, "size": size, "panic_unwind": panic_unwind});
+        if artifact.name == GATEWAY
+            && let Some(about) = about.as_object_mut()
+        {
+            let assets = web::export(&tools.layout, &to.join("assets"))?;
+            about.insert("assets".to_owned(), json!({"sha256": assets}));
+        }
+        workers.insert(artifact.name.clone(), about);
     }
     let manifest = json!({
         "schema": 1,
@@ -318,10 +330,24 @@ mod tests {
             "tests/http.rs",
             "wrangler.jsonc",
             ".dev.vars.example",
+            "web/dist",
+            "web/node_modules",
+            "web/src/main.tsx",
+            "web/src/routes",
+            "web/package.json",
         ] {
             assert!(is_no_input(package, &package.join(no)), "{no}");
         }
-        for yes in ["src/lib.rs", "Cargo.toml", "build.rs", "src/build/x.rs"] {
+        for yes in [
+            "src/lib.rs",
+            "Cargo.toml",
+            "build.rs",
+            "src/build/x.rs",
+            "src/web/x.rs",
+            "web",
+            "web/src",
+            "web/src/routes.json",
+        ] {
             assert!(!is_no_input(package, &package.join(yes)), "{yes}");
         }
     }

@@ -13,8 +13,12 @@ use crate::setup::bare_command;
 
 /// The worker that answers HTTP and forwards to the others: always first.
 pub const GATEWAY: &str = "console";
+/// The worker that all look-ups ask.
+pub const CONFIG_SERVICE: &str = "config-service";
 /// Name of the worker that only tests start.
 pub const PROBE: &str = "probe";
+/// Name of the worker that can be told to fail in config-service's place.
+pub const OUTAGE: &str = "outage";
 /// The worker whose code the probe is.
 pub const PROBED: &str = "admission";
 
@@ -68,6 +72,14 @@ pub fn probe(layout: &Layout) -> Worker {
     Worker {
         name: PROBE.to_owned(),
         dir: layout.at("scripts/probe"),
+    }
+}
+
+/// The worker that stands between the others and config-service and can be told to fail.
+pub fn outage(layout: &Layout) -> Worker {
+    Worker {
+        name: OUTAGE.to_owned(),
+        dir: layout.at("scripts/outage"),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::{
     BackgroundKind, CostBasis, CredentialId, Fallback, ImageFormat, ImageId, ImageOptions,
-    InstanceId, JobId, KeyId, Moderation, OnLimit, OnUnsupported, Optimize, OrgId, ProjectId,
-    ProviderName, Quality, QualityCheck, Timestamp, UserId, Visibility, Warning,
+    ImageUsage, InstanceId, JobId, KeyId, Moderation, OnLimit, OnUnsupported, Optimize, OrgId,
+    ProjectId, ProviderName, Quality, QualityCheck, Timestamp, UserId, Visibility, Warning,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,6 +198,9 @@ pub struct GenerateResponse {
     pub effective: ImageOptions,
     /// What did not go exactly as asked.
     pub warnings: Vec<Warning>,
+    /// Tokens, where the provider counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ImageUsage>,
     /// With `explain`: how the provider was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Value>,

@@ -101,6 +101,10 @@ ids! {
     ProjectId is_uuid, "a UUID";
     /// A stored provider credential.
     CredentialId is_uuid, "a UUID";
+    /// A rotation of the key-encryption key (UUIDv7).
+    RotationId is_uuid, "a UUID";
+    /// A price of an organization (UUIDv7).
+    PriceId is_uuid, "a UUID";
     /// A job (UUIDv7).
     JobId is_uuid, "a UUID";
     /// A lease: one attempt of a job at one provider (UUIDv7).
@@ -109,6 +113,13 @@ ids! {
     ImageId is_uuid, "a UUID";
     /// The public part of an API key.
     KeyId |t| t.len() == 12 && t.bytes().all(|b| b.is_ascii_alphanumeric()), "12 letters and digits";
+}
+
+impl KeyId {
+    /// The id of no key: it is never minted, because its secret would have to be.
+    pub fn nobody() -> Self {
+        Self("000000000000".to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -233,6 +233,28 @@ pub enum CostBasis {
     None,
 }
 
+/// Tokens that a provider counted for images, in the form of OpenAI's API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUsage {
+    /// Of the prompt and of source images.
+    pub input_tokens: u64,
+    /// What these are.
+    pub input_tokens_details: InputTokens,
+    /// Of the images made.
+    pub output_tokens: u64,
+    /// All.
+    pub total_tokens: u64,
+}
+
+/// Kinds of input tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputTokens {
+    /// Of text.
+    pub text_tokens: u64,
+    /// Of images.
+    pub image_tokens: u64,
+}
+
 impl CostBasis {
     /// The word in JSON and SQL.
     pub const fn as_str(self) -> &'static str {

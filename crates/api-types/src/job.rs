@@ -206,6 +206,7 @@ impl GenerateResponse {
             effective: candidate
                 .map_or_else(Default::default, |candidate| candidate.effective.clone()),
             warnings,
+            usage: attempt.usage,
             route: job.route(&attempt.provider, &attempt.model, attempt.attempt_no),
         })
     }
@@ -238,6 +239,7 @@ impl GenerateResponse {
             images: settle.images.clone(),
             effective: candidate.effective.clone(),
             warnings,
+            usage: settle.usage,
             route: job.route(&candidate.provider, &candidate.model, job.attempt_no),
         })
     }

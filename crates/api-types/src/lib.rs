@@ -12,6 +12,7 @@ mod openai;
 mod principal;
 mod queue;
 mod resolve;
+mod running;
 mod secret;
 mod time;
 pub mod url_guard;
@@ -28,6 +29,9 @@ pub use openai::*;
 pub use principal::*;
 pub use queue::*;
 pub use resolve::*;
+pub use running::*;
 pub use secret::{Ciphertext, Secret};
 pub use time::Timestamp;
-pub use validate::{ADAPTERS, MAX_CONFIG_BYTES, Problem, ValidateContext, validate_config};
+pub use validate::{
+    ADAPTERS, MAX_CONFIG_BYTES, Problem, ValidateContext, config_schema, validate_config,
+};

@@ -2,8 +2,9 @@
 //! release older or newer than its caller.
 
 use crate::{
-    CostBasis, ImageId, InstanceId, JobError, JobId, JobRef, JobStage, JobState, KeyId, LeaseId,
-    OrgId, ProjectId, ProviderName, StoredImage, TimelineEvent, Timestamp, Warning, WindowLimit,
+    CostBasis, CredentialId, ImageId, ImageUsage, InstanceId, JobError, JobId, JobRef, JobStage,
+    JobState, KeyId, LeaseId, OrgId, ProjectId, ProviderName, StoredImage, TimelineEvent,
+    Timestamp, Warning, WindowLimit,
 };
 use errors::Code;
 use serde::{Deserialize, Serialize};
@@ -350,6 +351,9 @@ pub struct Renew {
     /// What it is doing.
     #[serde(default)]
     pub stage: Option<JobStage>,
+    /// The credential that is used from now on; the stored job names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<CredentialId>,
 }
 
 /// Answer of `submitted`, `renew` and `release`.
@@ -362,7 +366,8 @@ pub struct LeaseReply {
     pub cancel_requested: bool,
 }
 
-/// `settle`: outcome and cost, after R2 has acknowledged.
+/// `settle`: outcome and cost, after R2 has acknowledged. With `cancelled`, not billed and without a handle the attempt was
+/// certainly never sent: it leaves the window and the books, and its error says why the job ends with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settle {
     /// Version of the commands.
@@ -382,6 +387,9 @@ pub struct Settle {
     /// Tokens used; replaces the estimate at its original instant.
     #[serde(default)]
     pub tokens: Option<u32>,
+    /// The same by kind, for the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ImageUsage>,
     /// Stored images.
     #[serde(default)]
     pub images: Vec<StoredImage>,
@@ -558,6 +566,9 @@ pub struct AttemptView {
     pub withheld: u32,
     /// What did not go as asked.
     pub warnings: Vec<Warning>,
+    /// Tokens, where the provider counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ImageUsage>,
     /// From submit to the provider's finished answer, in milliseconds.
     pub generation_ms: Option<u64>,
     /// Why it failed.
@@ -574,6 +585,20 @@ pub struct StateQuery {
     /// The job; `None` asks for the object's gauges.
     #[serde(default)]
     pub job_id: Option<JobId>,
+    /// With the gauges: name so many of the attempts that are not settled.
+    #[serde(default)]
+    pub open: u32,
+}
+
+/// One attempt that is not settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAttempt {
+    /// Its job.
+    pub job_id: JobId,
+    /// State of the job as far as this object knows.
+    pub job_state: JobState,
+    /// When it was admitted.
+    pub created_at: Timestamp,
 }
 
 /// Gauges of the object.
@@ -601,6 +626,9 @@ pub struct LimiterGauges {
     pub alarm_at_ms: Option<i64>,
     /// Limits in force.
     pub limits: Limits,
+    /// Attempts that are not settled, the oldest first, as many as were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<OpenAttempt>,
 }
 
 /// Answer of `state`.
@@ -636,4 +664,33 @@ pub struct LimiterRefusal {
 /// The one name of the limiter object of a provider in an instance.
 pub fn limiter_object_name(instance_id: &InstanceId, provider: &ProviderName) -> String {
     format!("instance:{instance_id}:provider:{provider}")
+}
+
+/// The instance that a limiter object of that name serves; `None` for a name of another form.
+pub fn instance_of_limiter_object(name: &str) -> Option<InstanceId> {
+    let (instance, provider) = name.strip_prefix("instance:")?.split_once(":provider:")?;
+    ProviderName::parse(provider).ok()?;
+    InstanceId::parse(instance).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_limiter_object_is_reversible() {
+        let instance = InstanceId::parse("production").unwrap();
+        let provider = ProviderName::parse("ideogram").unwrap();
+        let name = limiter_object_name(&instance, &provider);
+        assert_eq!(name, "instance:production:provider:ideogram");
+        assert_eq!(instance_of_limiter_object(&name), Some(instance));
+        for other in [
+            "o",
+            "instance:production",
+            "instance:UP:provider:ideogram",
+            "instance:a:provider:",
+        ] {
+            assert_eq!(instance_of_limiter_object(other), None, "{other}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The OpenAI-compatible endpoints: shapes of the public API of that vendor, and our members inside `switchyard`.
 
-use crate::{GenerateRequest, ImageFormat};
+use crate::{GenerateRequest, ImageFormat, ImageUsage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -59,6 +59,9 @@ pub struct OpenAiImageResponse {
     pub created: i64,
     /// The images.
     pub data: Vec<OpenAiImage>,
+    /// Tokens, where the provider counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ImageUsage>,
 }
 
 /// The inside of an error answer.

@@ -129,6 +129,22 @@ pub struct AuthContext {
 }
 
 impl AuthContext {
+    /// A worker of the house, known by its binding: it has no role and no scopes of its own.
+    pub fn of_worker(name: &str) -> Self {
+        Self {
+            principal: format!("system:{name}"),
+            kind: PrincipalKind::System,
+            role: Role::User,
+            user: None,
+            org_id: None,
+            key: None,
+            project_id: None,
+            instances: Vec::new(),
+            instances_more: false,
+            permissions: Vec::new(),
+        }
+    }
+
     /// Whether the key carries that scope (or `*`).
     pub fn has_scope(&self, scope: Scope) -> bool {
         self.permissions

@@ -1,4 +1,7 @@
 //! The hash chain of the audit log: each entry's hash covers the one before it.
+//!
+//! In scope: hashing an entry, walking a chain and naming its first broken place. Out of scope: where entries are kept,
+//! checkpoints (`checkpoint`).
 
 use crate::hash::hex;
 use ring::digest;
@@ -56,10 +59,213 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+/// One entry as it stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'a> {
+    /// Its place.
+    pub seq: i64,
+    /// What it says the hash before it is.
+    pub prev_hash: &'a str,
+    /// What it says its own hash is.
+    pub hash: &'a str,
+    /// The entry without its own hash, its JSON members as values.
+    pub body: &'a Value,
+}
+
+/// How a chain can be broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The entry that belongs here is not there.
+    Missing,
+    /// The entry does not follow the one before it.
+    Link,
+    /// The entry is not what its hash was made of.
+    Hash,
+    /// A checkpoint names another hash for it, or is itself not genuine.
+    Checkpoint,
+}
+
+impl Fault {
+    /// Its word in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Link => "link",
+            Self::Hash => "hash",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+}
+
+/// The first broken place of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Where.
+    pub seq: i64,
+    /// How.
+    pub fault: Fault,
+}
+
+/// A walk along a chain, from its beginning or from a place that was good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    seq: i64,
+    hash: String,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self::after(0, FIRST_PREV_HASH)
+    }
+}
+
+impl Walk {
+    /// Behind the entry of that place and hash.
+    pub fn after(seq: i64, hash: impl Into<String>) -> Self {
+        Self {
+            seq,
+            hash: hash.into(),
+        }
+    }
+
+    /// The last place that was good; 0 before the first.
+    pub const fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// The hash there.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// One entry further.
+    ///
+    /// # Errors
+    /// The place that is broken; the walk stays before it.
+    pub fn step(&mut self, link: &Link<'_>) -> Result<(), Broken> {
+        let seq = self.seq + 1;
+        let broken = |fault| Err(Broken { seq, fault });
+        if link.seq != seq {
+            return broken(Fault::Missing);
+        }
+        if link.prev_hash != self.hash {
+            return broken(Fault::Link);
+        }
+        if entry_hash(link.prev_hash, link.body) != link.hash {
+            return broken(Fault::Hash);
+        }
+        *self = Self::after(seq, link.hash);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    struct Entry {
+        seq: i64,
+        prev_hash: String,
+        hash: String,
+        body: Value,
+    }
+
+    fn chain(length: i64) -> Vec<Entry> {
+        let mut prev_hash = FIRST_PREV_HASH.to_owned();
+        (1..=length)
+            .map(|seq| {
+                let body = json!({
+                    "seq": seq, "action": "create_user", "after": {"n": seq, "f": 0.1}, "prev_hash": prev_hash,
+                });
+                let hash = entry_hash(&prev_hash, &body);
+                let entry = Entry { seq, prev_hash: prev_hash.clone(), hash: hash.clone(), body };
+                prev_hash = hash;
+                entry
+            })
+            .collect()
+    }
+
+    fn walk(chain: &[Entry]) -> Result<i64, Broken> {
+        let mut walk = Walk::default();
+        for entry in chain {
+            walk.step(&Link {
+                seq: entry.seq,
+                prev_hash: &entry.prev_hash,
+                hash: &entry.hash,
+                body: &entry.body,
+            })?;
+        }
+        Ok(walk.seq())
+    }
+
+    const fn broken<T>(seq: i64, fault: Fault) -> Result<T, Broken> {
+        Err(Broken { seq, fault })
+    }
+
+    #[test]
+    fn any_changed_removed_or_moved_entry_is_found_where_it_is() {
+        const LENGTH: usize = 9;
+        assert_eq!(walk(&chain(9)), Ok(9));
+        for at in 0..LENGTH {
+            let seq = at as i64 + 1;
+            for (name, value) in [
+                ("action", json!("delete_user")),
+                ("after", json!({"n": 0})),
+                ("extra", json!(null)),
+            ] {
+                let mut changed = chain(9);
+                changed[at].body[name] = value;
+                assert_eq!(walk(&changed), broken(seq, Fault::Hash), "{name}");
+            }
+            let mut changed = chain(9);
+            changed[at].hash = "f".repeat(64);
+            assert_eq!(walk(&changed), broken(seq, Fault::Hash));
+            let mut removed = chain(9);
+            removed.remove(at);
+            let expected = if at + 1 == LENGTH {
+                Ok(8)
+            } else {
+                broken(seq, Fault::Missing)
+            };
+            assert_eq!(walk(&removed), expected);
+            // The places of two entries exchanged, their numbers too.
+            if at + 1 < LENGTH {
+                let mut moved = chain(9);
+                moved.swap(at, at + 1);
+                moved[at].seq = seq;
+                moved[at + 1].seq = seq + 1;
+                assert_eq!(walk(&moved), broken(seq, Fault::Link));
+            }
+            // An entry whose own hash was made to fit betrays itself by the next one.
+            let mut forged = chain(9);
+            forged[at].body["action"] = json!("forged");
+            forged[at].hash = entry_hash(&forged[at].prev_hash.clone(), &forged[at].body);
+            let expected = if at + 1 == LENGTH {
+                Ok(9)
+            } else {
+                broken(seq + 1, Fault::Link)
+            };
+            assert_eq!(walk(&forged), expected);
+        }
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_another_one_ended() {
+        let chain = chain(9);
+        let mut walk = Walk::after(4, chain[3].hash.clone());
+        for entry in &chain[4..] {
+            let (prev_hash, hash) = (&entry.prev_hash, &entry.hash);
+            let link = Link {
+                seq: entry.seq,
+                prev_hash,
+                hash,
+                body: &entry.body,
+            };
+            assert_eq!(walk.step(&link), Ok(()));
+        }
+        assert_eq!((walk.seq(), walk.hash()), (9, chain[8].hash.as_str()));
+    }
 
     #[test]
     fn member_order_does_not_matter_and_any_change_does() {

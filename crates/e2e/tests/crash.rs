@@ -5,7 +5,7 @@
 //! 3. the simulator's ledger shows at most one charge a generation; 4. no place in flight is left after the leases;
 //! 5. a client that disconnects loses nothing.
 
-use e2e::{Client, Options, Stack, seeded_point, until};
+use e2e::{Client, Options, Stack, asked_for, seeded_point, seeded_points, until};
 use serde_json::{Value, json};
 
 const KNOBS: [(&str, &str); 5] = [
@@ -31,29 +31,10 @@ fn start(client: &Client, prompt: &str, provider: &str) -> tokio::task::JoinHand
     })
 }
 
-/// Seeded like the schedule of a fuzzer: the same seed, the same points.
-fn points(seed: u64, count: usize, max_ms: u64) -> Vec<u64> {
-    let mut state = seed;
-    (0..count)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % max_ms
-        })
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_generation_is_lost_or_paid_twice_over_kills() {
-    let seed: u64 = std::env::var("E2E_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(20_261_121);
-    let kills: usize = std::env::var("E2E_KILLS")
-        .ok()
-        .and_then(|kills| kills.parse().ok())
-        .unwrap_or(10);
+    let seed = asked_for("E2E_SEED", 20_261_121);
+    let kills = asked_for("E2E_KILLS", 10) as usize;
     println!("seed {seed}, {kills} kills a provider kind");
     let stack = Stack::start(Options {
         vars: KNOBS.to_vec(),
@@ -63,7 +44,7 @@ async fn no_generation_is_lost_or_paid_twice_over_kills() {
     });
     let admin = stack.admin();
     for provider in ["ideogram", "openai"] {
-        for (number, at_ms) in points(seed, kills, 2_600).into_iter().enumerate() {
+        for (number, at_ms) in seeded_points(seed, kills, 2_600).into_iter().enumerate() {
             let tag = format!("{provider}-{number}");
             let token = if provider == "openai" {
                 " sim:slow=1s"

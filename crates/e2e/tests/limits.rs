@@ -1,10 +1,15 @@
-//! Journey: 10,000 concurrent requests against a limit of 500 a minute on the real object.
+//! Journey: 10,000 concurrent requests against a limit of 500 on the real object.
 //!
 //! 1. inside one worker, all at once; 2. over HTTP, in parallel; each time exactly 500 are admitted.
+//!
+//! The window is an hour: a slow machine may need longer than a minute for 10,000 exchanges, and then a window of a minute
+//! rightly admits more. That windows of any length roll is shown with a clock that the test holds (crate `rate-limiter`).
 
 use e2e::{Options, Stack};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+
+const HOUR_MS: u64 = 3_600_000;
 
 fn acquire(number: u32) -> Value {
     let id = |kind: u32| format!("0199a1c2-{kind:04x}-7000-8000-{number:012x}");
@@ -12,7 +17,10 @@ fn acquire(number: u32) -> Value {
         "v": 1, "lease_id": id(1), "job_id": id(2), "attempt_no": 1, "instance_id": "development", "provider": "ideogram",
         "calls": 1, "images": 1, "model": "ideogram-3", "org_id": "0198f0a0-0000-7000-8000-000000000001",
         "request_id": id(3), "estimate_usd_micros": 60000, "upper_usd_micros": 60000,
-        "limits": {"config_version": 1, "rpm": 500, "tpm": null, "max_inflight_images": null, "windows": []},
+        "limits": {
+            "config_version": 1, "rpm": null, "tpm": null, "max_inflight_images": null,
+            "windows": [{"requests": 500, "per_ms": HOUR_MS}],
+        },
         "run_ms": 900_000, "holder_ms": 900_000, "job": {}
     })
 }
@@ -37,18 +45,10 @@ async fn ten_thousand_concurrent_requests_admit_exactly_the_limit() {
     assert_eq!(counts["granted"], 500, "{counts}");
     assert_eq!(counts["limited"]["requests"], 9_500, "{counts}");
 
-    // A slow machine may need longer than a minute for 10,000 exchanges, and then a minute rightly admits more: the same
-    // number over ten minutes holds whatever the machine's speed.
     let path = "/api/probe/__probe/limiter/instance:http:provider:ideogram/acquire";
-    let ten_minutes = |number| {
-        let mut command = acquire(number);
-        command["limits"]["rpm"] = Value::Null;
-        command["limits"]["windows"] = json!([{"requests": 500, "per_ms": 600_000}]);
-        command
-    };
     let answers: Vec<Value> = stream::iter(0..10_000_u32)
         .map(|number| {
-            let (admin, command) = (admin.clone(), ten_minutes(number));
+            let (admin, command) = (admin.clone(), acquire(number));
             async move { admin.post(path, &command).await.json() }
         })
         .buffer_unordered(128)
@@ -67,6 +67,6 @@ async fn ten_thousand_concurrent_requests_admit_exactly_the_limit() {
         10_000,
         "every request got a decision"
     );
-    assert!(limited.iter().all(|ms| (1..=600_000).contains(ms)));
+    assert!(limited.iter().all(|ms| (1..=HOUR_MS).contains(ms)));
     assert_eq!(granted, 500, "never 501");
 }

@@ -40,8 +40,8 @@ async fn the_official_packages_work_by_changing_base_url_and_key() {
     let node = format!("{scripts}/node_modules/.bin/node");
     run(&node, &copy, scripts, &stack);
 
-    // Three pictures and one charged but broken answer by Python, two and one by Node; nothing else, nothing twice.
-    assert_eq!(stack.sim().charges().await.len(), 7);
+    // Four pictures and one charged but broken answer by Python, three and one by Node; nothing else, nothing twice.
+    assert_eq!(stack.sim().charges().await.len(), 9);
     assert!(
         stack.sim().duplicates().await.is_empty(),
         "{:?}",

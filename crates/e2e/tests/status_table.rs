@@ -2,7 +2,13 @@
 //!
 //! One stack; each test uses its own instance or simulator account where it reaches a limit.
 
-use e2e::{Answer, Client, Options, Stack};
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of a test: what is not there fails it"
+)]
+
+use api_types::Timestamp;
+use e2e::{Answer, Client, Options, Stack, until};
 use serde_json::{Value, json};
 
 const GENERATE: &str = "/api/image-gen/generate";
@@ -115,6 +121,18 @@ async fn every_row_of_the_table_is_answered_as_documented() {
         .expect_error(401, "auth_failed");
     assert_eq!(body["details"]["reason"], "revoked");
 
+    // One that ends by itself, looked at when its time is over.
+    let created: Timestamp =
+        serde_json::from_value(minted["created_at"].clone()).expect("when it was minted");
+    let brief = admin
+        .post(
+            "/api/config-service/api-key",
+            &mint(json!({"expires_at": created.plus_ms(20_000)})),
+        )
+        .await
+        .json();
+    let brief = stack.client(brief["api_key"].as_str().expect("shown once"));
+
     // May: 403, 404.
     let narrow = admin
         .post(
@@ -186,6 +204,11 @@ async fn every_row_of_the_table_is_answered_as_documented() {
         .generate(json!({"prompt": "x".repeat(32_001)}))
         .await
         .expect_error(400, "invalid_field");
+    let body = admin
+        .generate(json!({"prompt": format!("a boat named {key}")}))
+        .await
+        .expect_error(400, "invalid_field");
+    assert!(!body.to_string().contains(&key[20..]), "{body}");
     admin
         .generate(json!({"prompt": "a", "n": "2"}))
         .await
@@ -324,8 +347,29 @@ async fn every_row_of_the_table_is_answered_as_documented() {
     assert_eq!(answer.json()["attempts"], 2);
     assert_eq!(answer.json()["metadata"]["provider"], "openai");
 
-    // 504 with a job whose image arrives later.
-    let late = admin.generate(json!({"prompt": "sim:queue=6s a late boat", "provider": "ideogram", "timeout_ms": 2000, "fallback": "none"})).await;
+    // 504 with a job whose image arrives later: the vendor is slow with its image, or already with its answer.
+    for token in ["sim:queue=6s", "sim:late=8s"] {
+        arrives_later(&stack, &admin, token).await;
+    }
+
+    let body = until("the end of a key", 60, || async {
+        let answer = brief.post(GENERATE, &prompt).await;
+        (answer.status == 401).then_some(answer)
+    })
+    .await
+    .expect_error(401, "auth_failed");
+    assert_eq!(body["details"]["reason"], "expired");
+
+    assert!(stack.sim().duplicates().await.is_empty());
+    assert!(
+        stack.sim().violations().await.is_empty(),
+        "{:?}",
+        stack.sim().violations().await
+    );
+}
+
+async fn arrives_later(stack: &Stack, admin: &Client, token: &str) {
+    let late = admin.generate(json!({"prompt": format!("{token} a late boat"), "provider": "ideogram", "timeout_ms": 2000, "fallback": "none"})).await;
     let body = late.expect_error(504, "provider_timeout");
     assert_eq!(late.header("x-should-retry"), "false");
     let job_id = body["details"]["job_id"]
@@ -340,11 +384,4 @@ async fn every_row_of_the_table_is_answered_as_documented() {
         .get(job["result"]["image_url"].as_str().expect("a URL"))
         .await;
     assert_eq!(picture.status, 200);
-
-    assert!(stack.sim().duplicates().await.is_empty());
-    assert!(
-        stack.sim().violations().await.is_empty(),
-        "{:?}",
-        stack.sim().violations().await
-    );
 }

@@ -5,6 +5,9 @@
 use crate::Code;
 use serde_json::Value;
 
+/// How long callers wait when a code says to wait and the error does not say how long, in milliseconds.
+const DEFAULT_WAIT_MS: u64 = 1_000;
+
 /// A result whose error is the platform's.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -86,6 +89,13 @@ impl Error {
             members.insert(name.to_owned(), value.into());
         }
         self
+    }
+
+    /// When the same request may be sent again, in milliseconds from now: as set, or a second where the code says to
+    /// wait and nobody said how long.
+    pub fn wait_ms(&self) -> Option<u64> {
+        let unsaid = || self.code.retryable().then_some(DEFAULT_WAIT_MS);
+        self.retry_after_ms.or_else(unsaid)
     }
 
     /// Sets when the same request may succeed.

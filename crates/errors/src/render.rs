@@ -39,7 +39,7 @@ impl ErrorBody {
                 .clone()
                 .unwrap_or_else(|| error.code.hint().to_owned()),
             details: error.details.clone(),
-            retry_after_ms: error.retry_after_ms,
+            retry_after_ms: error.wait_ms(),
             docs: error.code.docs_path(),
             request_id: request_id.to_owned(),
         }
@@ -63,7 +63,7 @@ impl Error {
     /// `x-should-retry` (which the vendors' SDKs obey) and `WWW-Authenticate`.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("x-should-retry", self.code.retryable().to_string())];
-        if let Some(ms) = self.retry_after_ms {
+        if let Some(ms) = self.wait_ms() {
             headers.push(("retry-after", ms.div_ceil(1000).to_string()));
             headers.push(("retry-after-ms", ms.to_string()));
         }
@@ -110,6 +110,28 @@ mod tests {
             error
                 .headers()
                 .contains(&("x-should-retry", "true".to_owned()))
+        );
+    }
+
+    /// `w` means: wait for `Retry-After`. So there always is one, and SDKs that obey `x-should-retry` know how long.
+    #[test]
+    fn every_code_that_asks_to_wait_says_how_long() {
+        for code in Code::ALL {
+            let error = Error::new(*code, "x");
+            let headers = error.headers();
+            let wait = headers.iter().find(|(name, _)| *name == "retry-after");
+            let again = headers.iter().find(|(name, _)| *name == "x-should-retry");
+            assert_eq!(wait.is_some(), code.retryable(), "{code}");
+            assert_eq!(again.unwrap().1, code.retryable().to_string(), "{code}");
+            let body = ErrorBody::new(&error, "r");
+            assert_eq!(body.retry_after_ms.is_some(), code.retryable(), "{code}");
+        }
+        let exact = Error::new(Code::QueueFull, "x").with_retry_after_ms(1);
+        assert!(exact.headers().contains(&("retry-after", "1".to_owned())));
+        assert!(
+            exact
+                .headers()
+                .contains(&("retry-after-ms", "1".to_owned()))
         );
     }
 

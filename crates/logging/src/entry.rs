@@ -113,23 +113,8 @@ impl Entry {
         redact_value(&mut metadata);
         let mut keys = 0;
         truncated |= bound(&mut metadata, 0, &mut keys);
-        if let Value::Object(members) = &mut metadata {
-            while serde_json::to_string(&members).map_or(0, |text| text.len()) > MAX_METADATA_BYTES
-            {
-                truncated = true;
-                // The largest member goes, so that the small ones, which say what happened, stay.
-                let largest = members
-                    .iter()
-                    .max_by_key(|(_, value)| value.to_string().len())
-                    .map(|(name, _)| name.clone());
-                match largest {
-                    Some(name) => members.shift_remove(&name),
-                    None => break,
-                };
-            }
-            if truncated {
-                members.insert("_truncated".to_owned(), Value::Bool(true));
-            }
+        if truncated && let Value::Object(members) = &mut metadata {
+            members.insert("_truncated".to_owned(), Value::Bool(true));
         }
         let mut line = Map::new();
         let mut put = |name: &str, value: Value| line.insert(name.to_owned(), value);
@@ -147,8 +132,37 @@ impl Entry {
         if metadata.as_object().is_some_and(|it| !it.is_empty()) {
             put("metadata", metadata);
         }
-        Value::Object(line).to_string()
+        let mut line = Value::Object(line);
+        let mut text = line.to_string();
+        // A line that is short as a whole has short metadata: the usual case is written once.
+        if text.len() > MAX_METADATA_BYTES
+            && let Some(Value::Object(members)) = line.get_mut("metadata")
+            && shorten(members)
+        {
+            text = line.to_string();
+        }
+        text
     }
+}
+
+/// Takes out the largest members until the rest fits, so that the small ones, which say what happened, stay.
+fn shorten(members: &mut Map<String, Value>) -> bool {
+    let mut any = false;
+    while serde_json::to_string(&members).map_or(0, |text| text.len()) > MAX_METADATA_BYTES {
+        any = true;
+        let largest = members
+            .iter()
+            .max_by_key(|(_, value)| value.to_string().len())
+            .map(|(name, _)| name.clone());
+        match largest {
+            Some(name) => members.shift_remove(&name),
+            None => break,
+        };
+    }
+    if any {
+        members.insert("_truncated".to_owned(), Value::Bool(true));
+    }
+    any
 }
 
 #[cfg(test)]

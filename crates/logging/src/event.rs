@@ -28,4 +28,6 @@ events! {
     RateLimit "rate_limit" "By callers of acquire: `provider`, `source` (`own`, `provider`), `outcome` (`refused`, `queued`), `retry_after_ms`.";
     Usage "usage" "At settle: `provider`, `model`, `images`, `tokens_used`, `cost_usd_micros`, `price_known`.";
     Cron "cron" "By each scheduled run: `name`, `result`.";
+    Gauge "gauge" "By sweepers, when a measured state changes: `name`, `label`, `value`.";
+    Audit "audit" "By config-service, once a day for each audit chain: `name`, `result`, `org_id`, `seq`, `hash`, `mac`.";
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod encoded;
 mod entry;
 mod event;
 mod layer;
@@ -9,5 +10,5 @@ mod secrets;
 pub use entry::Level;
 pub use event::Event;
 pub use layer::{dispatch, init};
-pub use redact::{redact, redact_tokens, redact_tokens_value, redact_value};
+pub use redact::{holds_credential, redact, redact_tokens, redact_tokens_value, redact_value};
 pub use secrets::register_secret;

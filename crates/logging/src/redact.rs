@@ -3,6 +3,7 @@
 //! In scope: texts and JSON values, also JSON inside texts, query strings and header lines. Out of scope: knowing which
 //! values are secret (module `secrets`).
 
+use crate::encoded;
 use crate::secrets::hide;
 use serde_json::Value;
 
@@ -54,6 +55,37 @@ const PREFIXES: [(&str, usize); 9] = [
     ("ASIA", 12),
 ];
 
+/// Whether a form may begin there: nothing of the same word stands before it.
+fn begins(word: &str, start: usize) -> bool {
+    word.as_bytes()
+        .get(..start)
+        .and_then(<[u8]>::last)
+        .is_none_or(|byte| !byte.is_ascii_alphanumeric())
+}
+
+/// One of our own keys in a word: how much of it is kept, and how much hidden. In the middle of a word only the whole form
+/// counts, because words of prose end in `sy_` too (`fantasy_landscape_at_dusk`).
+fn own_key(word: &str) -> Option<(usize, usize)> {
+    const PREFIX: &str = "sy_";
+    const ID: usize = 12;
+    const SECRET: usize = 20;
+    const LOOSE: usize = 16;
+    word.match_indices(PREFIX).find_map(|(start, _)| {
+        let after = word.get(start + PREFIX.len()..)?;
+        let begins = begins(word, start);
+        if let Some((id, secret)) = after.split_once('_')
+            && id.len() == ID
+            && !secret.is_empty()
+        {
+            let run = secret.bytes().take_while(u8::is_ascii_alphanumeric).count();
+            if begins || run >= SECRET {
+                return Some((start + PREFIX.len() + ID + 1, secret.len()));
+            }
+        }
+        (begins && after.len() >= LOOSE).then_some((start + PREFIX.len(), after.len()))
+    })
+}
+
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     NAMES.contains(&name.as_str()) || ENDINGS.iter().any(|ending| name.ends_with(ending))
@@ -61,12 +93,30 @@ fn is_secret_name(name: &str) -> bool {
 
 /// The text without values of secret names, credentials of known forms, and registered secrets.
 pub fn redact(text: &str) -> String {
-    scan(&hide(text), true)
+    clean(text, true)
 }
 
 /// As `redact`, but names alone hide nothing: for sentences that speak about members, such as error messages.
 pub fn redact_tokens(text: &str) -> String {
-    scan(&hide(text), false)
+    clean(text, false)
+}
+
+fn clean(text: &str, names: bool) -> String {
+    let is_secret = |inside: &str| scan(inside, false) != inside;
+    encoded::hide(scan(&hide(text), names), MASK, &is_secret)
+}
+
+/// Whether a text holds a credential of a known form, a registered secret, or either in an encoding: for what must be
+/// refused, because hiding a part of it would change what it says. The words before a token in a header count for nothing,
+/// because in prose ("a basic shape", "the bearer of news") they stand before anything.
+pub fn holds_credential(text: &str) -> bool {
+    let introduces = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        word.ends_with("bearer") || word.ends_with("basic")
+    };
+    let words = text.split_whitespace().filter(|word| !introduces(word));
+    let prose = words.collect::<Vec<_>>().join(" ");
+    redact_tokens(&prose) != prose
 }
 
 /// Redacts all texts of a value; members with a secret name are hidden whole.
@@ -81,7 +131,7 @@ pub fn redact_tokens_value(value: &mut Value) {
 
 fn walk(value: &mut Value, names: bool) {
     match value {
-        Value::String(text) => *text = scan(&hide(text), names),
+        Value::String(text) => *text = clean(text, names),
         Value::Array(items) => items.iter_mut().for_each(|item| walk(item, names)),
         Value::Object(members) => {
             for (name, value) in std::mem::take(members) {
@@ -92,7 +142,7 @@ fn walk(value: &mut Value, names: bool) {
                 } else {
                     walk(&mut value, names);
                 }
-                members.insert(scan(&hide(&name), false), value);
+                members.insert(clean(&name, false), value);
             }
         }
         Value::Number(number) => {
@@ -269,34 +319,16 @@ impl<'a> Scanner<'a> {
                 return;
             }
         }
-        if let Some(start) = word.find("sy_") {
-            let (before, key) = word.split_at(start);
-            let after = key.get(3..).unwrap_or_default();
-            if let Some((id, secret)) = after.split_once('_')
-                && !secret.is_empty()
-                && id.len() == 12
-            {
-                self.keep(before.len() + "sy_".len() + id.len() + 1);
-                self.mask(secret.len());
-                return;
-            }
-            if after.len() >= 16 {
-                self.keep(before.len() + 3);
-                self.mask(after.len());
-                return;
-            }
+        if let Some((kept, masked)) = own_key(word) {
+            self.keep(kept);
+            self.mask(masked);
+            return;
         }
         for (prefix, least) in PREFIXES {
             let starts = word
                 .match_indices(prefix)
                 .map(|(start, _)| start)
-                .find(|start| {
-                    *start == 0
-                        || word
-                            .as_bytes()
-                            .get(start - 1)
-                            .is_some_and(|byte| !byte.is_ascii_alphanumeric())
-                });
+                .find(|start| begins(word, *start));
             if let Some(start) = starts
                 && length - start - prefix.len() >= least
             {

@@ -9,8 +9,9 @@ use api_types::{
     AuthContext, InstanceConfig, InstanceId, InstanceVerdict, Need, ProjectVerdict, ResolveReply,
     Secret,
 };
-use errors::{Breaker, BreakerConfig, Decision, Error};
+use errors::{Breaker, BreakerConfig, Decision, Error, SharedBudget};
 use ring::digest::{Context, SHA256};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A verdict is refreshed in the background from this age on, in milliseconds.
@@ -144,17 +145,37 @@ pub(crate) struct Token {
     token: u64,
 }
 
+/// What is asked of config-service. Each has a breaker of its own: configurations can be served stale, verdicts cannot,
+/// so a configuration that cannot be had must not end verdicts that can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// A key's verdict, with or without a configuration.
+    Verdict,
+    /// A configuration without a caller.
+    Config,
+}
+
 struct Inner {
     verdicts: Bounded<VerdictKey, Verdict>,
     refusals: Bounded<VerdictKey, Refusal>,
     configs: Bounded<InstanceId, HeldConfig>,
     marks: Bounded<Flight, Mark>,
     next_token: u64,
-    breaker: Breaker,
+    verdict_breaker: Breaker,
+    config_breaker: Breaker,
     warned_ms: Option<i64>,
+    /// Instances whose configuration was served stale and not fresh since.
+    stale: BTreeSet<InstanceId>,
 }
 
 impl Inner {
+    const fn breaker(&mut self, route: Route) -> &mut Breaker {
+        match route {
+            Route::Verdict => &mut self.verdict_breaker,
+            Route::Config => &mut self.config_breaker,
+        }
+    }
+
     /// Gives the right to ask unless somebody has it whose mark is not void.
     fn take(&mut self, flight: Flight, now_ms: i64) -> Option<Token> {
         let taken = self
@@ -178,6 +199,7 @@ impl Inner {
 /// The memory of one isolate. Keep it in a `static OnceLock<Arc<LookupCache>>`.
 pub struct LookupCache {
     inner: Mutex<Inner>,
+    retries: SharedBudget,
 }
 
 impl Default for LookupCache {
@@ -189,9 +211,12 @@ impl Default for LookupCache {
                 configs: Bounded::new(MAX_CONFIGS, MAX_CONFIG_BYTES),
                 marks: Bounded::new(MAX_MARKS, usize::MAX),
                 next_token: 0,
-                breaker: Breaker::default(),
+                verdict_breaker: Breaker::default(),
+                config_breaker: Breaker::default(),
                 warned_ms: None,
+                stale: BTreeSet::new(),
             }),
+            retries: SharedBudget::default(),
         }
     }
 }
@@ -372,8 +397,9 @@ impl LookupCache {
         self.lock().configs.remove(id);
     }
 
-    /// Serves what is held for a moment without asking again; says whether a WARN line is due.
-    pub(crate) fn served_stale(&self, id: &InstanceId, now_ms: i64) -> bool {
+    /// Serves what is held for a moment without asking again; says whether a WARN line is due, and whether the instance
+    /// was fresh before.
+    pub(crate) fn served_stale(&self, id: &InstanceId, now_ms: i64) -> (bool, bool) {
         let mut inner = self.lock();
         if let Some(held) = inner.configs.get_mut(id) {
             held.stale_until_ms = now_ms + STALE_PAUSE_MS;
@@ -384,7 +410,15 @@ impl LookupCache {
         if due {
             inner.warned_ms = Some(now_ms);
         }
-        due
+        if inner.stale.len() >= MAX_CONFIGS {
+            inner.stale.clear();
+        }
+        (due, inner.stale.insert(id.clone()))
+    }
+
+    /// Notes that the instance's configuration is fresh; says whether it was served stale before.
+    pub(crate) fn fresh_again(&self, id: &InstanceId) -> bool {
+        self.lock().stale.remove(id)
     }
 
     /// Ends a call: the mark goes if it is still this one's.
@@ -399,14 +433,26 @@ impl LookupCache {
         }
     }
 
-    pub(crate) fn admit(&self, now_ms: i64, probe_ms: i64, random: u64) -> Decision {
+    /// What all calls of config-service together may repeat.
+    pub(crate) fn retries(&self) -> &SharedBudget {
+        &self.retries
+    }
+
+    pub(crate) fn admit(&self, route: Route, now_ms: i64, probe_ms: i64, random: u64) -> Decision {
         self.lock()
-            .breaker
+            .breaker(route)
             .admit(now_ms, probe_ms, &BreakerConfig::LOOKUP, random)
     }
 
-    pub(crate) fn record(&self, now_ms: i64, generation: u64, failed: bool, random: u64) {
-        self.lock().breaker.record(
+    pub(crate) fn record(
+        &self,
+        route: Route,
+        now_ms: i64,
+        generation: u64,
+        failed: bool,
+        random: u64,
+    ) {
+        self.lock().breaker(route).record(
             now_ms,
             generation,
             Some(failed),

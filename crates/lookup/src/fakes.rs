@@ -14,6 +14,7 @@ struct Script {
     asked: Vec<ResolveRequest>,
     config_calls: u32,
     down: bool,
+    configs_down: bool,
 }
 
 /// Answers by the whole key; unknown keys get 401. Instances are known by the configurations of the replies.
@@ -43,6 +44,11 @@ impl FakeSource {
     /// Whether every call fails from now on.
     pub fn set_down(&self, down: bool) {
         self.script().down = down;
+    }
+
+    /// Whether every call for a configuration without a caller fails from now on.
+    pub fn set_configs_down(&self, down: bool) {
+        self.script().configs_down = down;
     }
 
     /// The questions so far, failed ones included.
@@ -92,7 +98,7 @@ impl ConfigSource for FakeSource {
     ) -> Result<Option<InstanceConfig>> {
         let mut script = self.script();
         script.config_calls += 1;
-        if script.down {
+        if script.down || script.configs_down {
             return Err(unavailable("down"));
         }
         let config = script

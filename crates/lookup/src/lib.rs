@@ -12,4 +12,6 @@ mod source;
 pub use cache::LookupCache;
 pub use choose::{Choice, Hints, choose};
 pub use resolve::{Lookup, Resolved};
-pub use source::{ConfigSource, NoSource, ServiceSource};
+pub use source::{
+    ConfigSource, CredentialOutcome, CredentialReport, NoSource, SealedCredential, ServiceSource,
+};

@@ -4,7 +4,7 @@
 //! remembered and for how long (module `cache`), the form of the calls (module `source`).
 
 use crate::cache::{
-    CONFIG_STALE_MS, ConfigLook, HeldConfig, Look, LookupCache, Verdict, VerdictKey,
+    CONFIG_STALE_MS, ConfigLook, HeldConfig, Look, LookupCache, Route, Verdict, VerdictKey,
 };
 use crate::choose::Hints;
 use crate::kv;
@@ -14,19 +14,26 @@ use api_types::{
     Need, ProjectVerdict, ResolveRequest, Secret, Timestamp,
 };
 use auth::key::PresentedKey;
-use errors::{Decision, Error, Result};
-use futures_util::future::{Either, select};
+use errors::{
+    Code, Decision, Elapsed, Error, Jitter, Result, RetryOptions, with_retry, with_timeout,
+};
 use platform::{Background, CallContext, Clock, KvStore, Ports, Random};
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 
 /// A copy in KV counts as current up to this age of its confirmation, in milliseconds.
 const KV_FRESH_MS: i64 = 300_000;
 /// A copy in KV may be served while config-service is down up to this age, in milliseconds.
 const KV_STALE_MS: i64 = 86_400_000;
-/// Between the two attempts of one call, in milliseconds.
-const RETRY_AFTER_MS: u64 = 50;
+/// Both attempts of one call, 50 ms apart. This is the only layer that repeats a call of config-service.
+const ATTEMPTS: RetryOptions = RetryOptions {
+    max_attempts: 2,
+    initial_delay_ms: 50,
+    max_delay_ms: 50,
+    deadline_ms: None,
+    jitter: Jitter::None,
+    should_retry: |error| error.retry_after_ms.is_none(),
+};
 /// How long requests wait before they look again, in milliseconds; the last one repeats.
 const LOOK_AGAIN_MS: [u64; 5] = [5, 10, 20, 40, 80];
 /// A request that found no answer after this time gives up, in milliseconds: two attempts and the void mark.
@@ -84,6 +91,11 @@ impl<P: Ports, S: ConfigSource> Lookup<P, S> {
             random,
             background,
         }
+    }
+
+    /// Where verdicts and configurations come from, for what is asked past every cache.
+    pub const fn source(&self) -> &S {
+        &self.source
     }
 
     /// Who calls, and as much as `need` says. `presented` proves that the form of the key was checked; `raw` is the
@@ -193,7 +205,7 @@ impl<P: Ports, S: ConfigSource> Lookup<P, S> {
                 config_version,
             });
         let attempt = || self.source.resolve(request.clone(), &question.context);
-        let (asked_ms, answer) = self.attempts(attempt).await?;
+        let (asked_ms, answer) = self.attempts(Route::Verdict, attempt).await?;
         match answer {
             Ok(reply) => Ok(self.cache.store(question.key, asked_ms, reply)),
             Err(error) => {
@@ -203,47 +215,77 @@ impl<P: Ports, S: ConfigSource> Lookup<P, S> {
         }
     }
 
-    /// Two attempts through the breaker. The inner result is config-service's answer, refusals included; the outer
+    /// Two attempts through the route's breaker. The inner result is config-service's answer, refusals included; the outer
     /// error means that there was none.
-    async fn attempts<T, F>(&self, call: impl Fn() -> F + Send + Sync) -> Result<(i64, Result<T>)>
+    async fn attempts<T, F>(
+        &self,
+        route: Route,
+        call: impl Fn() -> F + Send + Sync,
+    ) -> Result<(i64, Result<T>)>
     where
         T: Send,
         F: Future<Output = Result<T>> + Send,
     {
-        let mut failure = None;
-        for attempt in 0..2 {
-            if attempt > 0 {
-                self.clock.sleep(RETRY_AFTER_MS).await;
+        let answer = with_retry(
+            ATTEMPTS,
+            self.cache.retries(),
+            || self.clock.now_ms(),
+            |ms| self.clock.sleep(ms),
+            || self.random.next_u64(),
+            || self.attempt(route, call()),
+        );
+        answer.await.map_err(|error| unavailable(error.internal))
+    }
+
+    /// One attempt. An error of the breaker says when to come back, one of the call does not.
+    async fn attempt<T>(
+        &self,
+        route: Route,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<(i64, Result<T>)> {
+        let asked_ms = self.clock.now_ms();
+        let probe_ms = i64::try_from(CALL_TIMEOUT_MS).unwrap_or(i64::MAX);
+        let admitted = self
+            .cache
+            .admit(route, asked_ms, probe_ms, self.random.next_u64());
+        let Decision::Allowed { generation, .. } = admitted else {
+            return Err(unavailable("the breaker is open"));
+        };
+        let timer = self.clock.sleep(CALL_TIMEOUT_MS);
+        let answer = with_timeout(call, timer)
+            .await
+            .unwrap_or_else(|Elapsed| Err(unavailable("no answer in time")));
+        let failed = matches!(&answer, Err(error) if error.code.status() >= 500);
+        self.cache.record(
+            route,
+            self.clock.now_ms(),
+            generation,
+            failed,
+            self.random.next_u64(),
+        );
+        match answer {
+            Err(error) if failed => {
+                let failure = Error::new(Code::ConfigUnavailable, error.public.clone());
+                Err(failure.with_internal(error.to_string()))
             }
-            let asked_ms = self.clock.now_ms();
-            let probe_ms = i64::try_from(CALL_TIMEOUT_MS).unwrap_or(i64::MAX);
-            let admitted = self.cache.admit(asked_ms, probe_ms, self.random.next_u64());
-            let Decision::Allowed { generation, .. } = admitted else {
-                return Err(failure.unwrap_or_else(|| unavailable("the breaker is open")));
-            };
-            let answer = {
-                let (call, timer) = (pin!(call()), pin!(self.clock.sleep(CALL_TIMEOUT_MS)));
-                match select(call, timer).await {
-                    Either::Left((answer, _)) => answer,
-                    Either::Right(_) => Err(unavailable("no answer in time")),
-                }
-            };
-            let failed = matches!(&answer, Err(error) if error.code.status() >= 500);
-            self.cache.record(
-                self.clock.now_ms(),
-                generation,
-                failed,
-                self.random.next_u64(),
-            );
-            match answer {
-                Err(error) if failed => failure = Some(unavailable(error.to_string())),
-                answer => return Ok((asked_ms, answer)),
-            }
+            answer => Ok((asked_ms, answer)),
         }
-        Err(failure.unwrap_or_else(|| unavailable("no attempt")))
     }
 
     async fn held(
+        &self,
+        id: &InstanceId,
+        at_least: Option<i64>,
+        context: &CallContext,
+    ) -> Result<(Arc<InstanceConfig>, Freshness)> {
+        let found = self.found(id, at_least, context).await?;
+        if found.1.stale_config_ms.is_none() && self.cache.fresh_again(id) {
+            gauge(id, 0);
+        }
+        Ok(found)
+    }
+
+    async fn found(
         &self,
         id: &InstanceId,
         at_least: Option<i64>,
@@ -287,7 +329,7 @@ impl<P: Ports, S: ConfigSource> Lookup<P, S> {
         }
         let have = held.as_ref().map(HeldConfig::version);
         let call = || self.source.config(id, have, context);
-        match self.attempts(call).await {
+        match self.attempts(Route::Config, call).await {
             Ok((asked_ms, Ok(Some(config)))) => {
                 let config = self.cache.store_config(config, asked_ms, asked_ms);
                 Ok((config, Freshness::default()))
@@ -353,11 +395,20 @@ impl<P: Ports, S: ConfigSource> Lookup<P, S> {
             _ => return Err(failure),
         };
         let age_ms = u64::try_from(now_ms - confirmed_ms).unwrap_or(0);
-        if self.cache.served_stale(id, now_ms) {
+        let (warn, first) = self.cache.served_stale(id, now_ms);
+        if warn || first {
+            gauge(id, age_ms);
+        }
+        if warn {
             tracing::warn!(instance_id = %id, age_ms, error = %failure, "serving a configuration that cannot be confirmed");
         }
         Ok((config, stale(age_ms)))
     }
+}
+
+/// How old the served configuration is while it cannot be confirmed; 0 when it is fresh again.
+fn gauge(id: &InstanceId, age_ms: u64) {
+    tracing::info!(event = "gauge", name = "stale_config_ms", label = %id, value = age_ms);
 }
 
 const fn stale(age_ms: u64) -> Freshness {

@@ -3,10 +3,15 @@
 //! In scope: the two internal calls, telling an answer (also a refusal) from a failure. Out of scope: repeating,
 //! caching, the breaker (module `resolve`).
 
-use api_types::{InstanceConfig, InstanceId, ResolveReply, ResolveRequest};
+use api_types::{
+    Ciphertext, CredentialId, InstanceConfig, InstanceId, ProviderName, ResolveReply,
+    ResolveRequest, Timestamp,
+};
 use errors::{Code, Error, ErrorBody, Result};
 use http::{HeaderMap, HeaderValue, Method, header};
 use platform::{CallContext, HttpClient, HttpRequest, collect};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::future::Future;
 
 /// One call may take this long, body included, in milliseconds.
@@ -65,6 +70,36 @@ impl ConfigSource for NoSource {
     }
 }
 
+/// A provider key as config-service stores it. What it is bound to stands in the reader's own context, which must agree.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SealedCredential {
+    /// Which one.
+    pub credential_id: CredentialId,
+    /// The envelope.
+    pub ciphertext: Ciphertext,
+}
+
+/// What a provider made of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialOutcome {
+    /// It works.
+    Ok,
+    /// It was rejected.
+    AuthFailed,
+}
+
+/// One item of a report about keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CredentialReport {
+    /// Which key.
+    pub credential_id: CredentialId,
+    /// What the provider made of it.
+    pub outcome: CredentialOutcome,
+    /// When it was sent there.
+    pub at: Timestamp,
+}
+
 /// config-service by its service binding.
 #[derive(Clone, Debug)]
 pub struct ServiceSource<H> {
@@ -75,6 +110,37 @@ impl<H: HttpClient> ServiceSource<H> {
     /// Over that binding.
     pub fn new(http: H) -> Self {
         Self { http }
+    }
+
+    /// `GET /internal/v1/credentials/{instance_id}/{provider}?credential_id=`: that key, also a previous one until its time
+    /// is over; without an id the current one, past every cache.
+    ///
+    /// # Errors
+    /// 404 `not_found`: there is no such key any more; 503 `config_unavailable`.
+    pub async fn credential(
+        &self,
+        instance_id: &InstanceId,
+        provider: &ProviderName,
+        credential_id: Option<&CredentialId>,
+        context: &CallContext,
+    ) -> Result<SealedCredential> {
+        let query = credential_id.map_or_else(String::new, |id| format!("?credential_id={id}"));
+        let path = format!("/internal/v1/credentials/{instance_id}/{provider}{query}");
+        let bytes = self.call(Method::GET, path, None, context).await?;
+        serde_json::from_slice(&bytes.unwrap_or_default())
+            .map_err(|error| unavailable(format!("credential: {error}")))
+    }
+
+    /// `POST /internal/v1/credentials/report`, at most 100 items. Repeatable.
+    ///
+    /// # Errors
+    /// 503 `config_unavailable`.
+    pub async fn report(&self, items: &[CredentialReport], context: &CallContext) -> Result<()> {
+        let path = "/internal/v1/credentials/report".to_owned();
+        let body = json!({ "items": items }).to_string();
+        self.call(Method::POST, path, Some(body), context)
+            .await
+            .map(drop)
     }
 
     async fn call(
@@ -119,7 +185,7 @@ impl<H: HttpClient> ServiceSource<H> {
             .await
             .map_err(|error| unavailable(format!("{error:?}")))?;
         match status {
-            200 => Ok(Some(bytes.to_vec())),
+            200 | 204 => Ok(Some(bytes.to_vec())),
             304 => Ok(None),
             400..500 => Err(match serde_json::from_slice::<ErrorBody>(&bytes) {
                 Ok(body) => body.into_error(),

@@ -8,6 +8,7 @@ use errors::Error;
 use http::HeaderMap;
 use http::request::Parts;
 use platform::{CallContext, Clock, Random, new_uuid};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Timings kept per request.
@@ -71,7 +72,10 @@ impl Context {
             },
             tracestate,
             client_request_id,
-            client_ip: text("cf-connecting-ip").map(|ip| ip.chars().take(64).collect()),
+            // It is stored with every change, so it must be what it says.
+            client_ip: text("cf-connecting-ip")
+                .filter(|ip| ip.parse::<IpAddr>().is_ok())
+                .map(ToOwned::to_owned),
             started_ms: clock.now_ms(),
             facts: Mutex::new(Facts::default()),
         }))
@@ -230,6 +234,23 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
         ] {
             assert_eq!(valid_trace(bad), None, "{bad}");
+        }
+    }
+    #[test]
+    fn the_address_of_the_client_is_an_address() {
+        let world = platform::fakes::World::manual();
+        for (sent, kept) in [
+            ("203.0.113.9", Some("203.0.113.9")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            (
+                "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb",
+                None,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("cf-connecting-ip", sent.parse().unwrap());
+            let context = Context::open(&headers, &world.clock, &world.random);
+            assert_eq!(context.client_ip(), kept);
         }
     }
 }

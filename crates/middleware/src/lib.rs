@@ -15,5 +15,6 @@ pub use extract::{
     Caller, IdempotencyKey, IfMatch, Json, Path, Presented, Props, Query, RequestHints, parse_json,
     read_body,
 };
+pub use layers::cors::parse_origins;
 pub use routes::{Guarded, RouteMark, Routes};
 pub use state::AppState;

@@ -22,6 +22,11 @@ pub trait AppState: Clone + Send + Sync + 'static {
     /// The counter that this event's ports share.
     fn ops(&self) -> Ops;
 
+    /// Other origins that a browser may call from, exactly as browsers write them.
+    fn allowed_origins(&self) -> &[String] {
+        &[]
+    }
+
     /// The look-up. `None` where handlers resolve the caller themselves: then the layers `resolve`, `status` and
     /// `permit` do nothing, and handlers take `Presented` and `Hints`.
     fn lookup(&self) -> Option<&Lookup<Self::Ports, Self::Source>> {

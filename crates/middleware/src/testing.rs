@@ -1,5 +1,9 @@
 //! A worker's router in a test: requests in, answers and log lines out.
 
+pub mod matrix;
+pub mod misplaced;
+mod raw;
+
 use crate::app::App;
 use crate::extract::Props;
 use crate::state::AppState;
@@ -39,6 +43,13 @@ impl TestResponse {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Headers and body as one text: all that was sent.
+    pub fn whole(&self) -> Vec<u8> {
+        let mut text = format!("{:?}\n", self.headers).into_bytes();
+        text.extend(&self.body);
+        text
+    }
+
     /// A header as text; empty when missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers
@@ -59,23 +70,45 @@ impl<D: AppState> TestApp<D> {
     pub fn new(app: App<D>, deps: &D) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&lines);
+        let this = Self::read_by(app, deps, move |line| {
+            let line = serde_json::from_str(line).unwrap_or(Value::Null);
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        });
+        Self { lines, ..this }
+    }
+
+    /// Around a worker whose log lines are read as they are written and are not kept.
+    pub fn read_by(app: App<D>, deps: &D, read: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let dispatch = logging::dispatch(
             deps.service(),
             Some("DEBUG"),
             deps.clock().clone(),
             deps.random().clone(),
-            move |_, line| {
-                let line = serde_json::from_str(line).unwrap_or(Value::Null);
-                kept.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(line);
-            },
+            move |_, line| read(line),
         );
         Self {
             app,
-            lines,
+            lines: Arc::default(),
             dispatch,
         }
+    }
+
+    /// The same worker, its events and spans written as they come, without redaction: what a leak would look like.
+    #[must_use]
+    pub fn unredacted(&self, read: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self {
+            app: self.app.clone(),
+            lines: Arc::default(),
+            dispatch: tracing::Dispatch::new(raw::Raw::new(read)),
+        }
+    }
+
+    /// Other work of the worker, such as a sweep: its log lines go where those of requests go.
+    pub async fn within<F: Future>(&self, work: F) -> F::Output {
+        use tracing::instrument::WithSubscriber;
+        work.with_subscriber(self.dispatch.clone()).await
     }
 
     /// A request to that path.
@@ -98,6 +131,26 @@ impl<D: AppState> TestApp<D> {
     /// `POST`.
     pub fn post(&self, path: &str) -> TestRequest<'_, D> {
         self.request(Method::POST, path)
+    }
+
+    /// Sends a request and reads the answer.
+    pub async fn answer(&self, request: Request<Body>) -> TestResponse {
+        use tracing::instrument::WithSubscriber;
+        let response = self
+            .app
+            .handle(request)
+            .with_subscriber(self.dispatch.clone())
+            .await;
+        let (parts, body) = response.into_parts();
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => format!("broken body: {error}").into(),
+        };
+        TestResponse {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 
     /// The log lines so far.
@@ -171,12 +224,19 @@ impl<D: AppState> TestRequest<'_, D> {
         self
     }
 
+    /// The calling worker serves that instance only.
+    #[must_use]
+    pub fn of_instance(mut self, instance_id: &str) -> Self {
+        let caller = self.props.take().and_then(|props| props.caller);
+        self.props = Some(Props::new(caller, Some(instance_id)));
+        self
+    }
+
     /// Sends it and reads the answer.
     ///
     /// # Panics
     /// When the path is not a URI or the body breaks: a mistake in the test.
     pub async fn send(self) -> TestResponse {
-        use tracing::instrument::WithSubscriber;
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
         *request.headers_mut() = self.headers;
@@ -186,21 +246,6 @@ impl<D: AppState> TestRequest<'_, D> {
         if let Some(props) = self.props {
             request.extensions_mut().insert(props);
         }
-        let response = self
-            .app
-            .app
-            .handle(request)
-            .with_subscriber(self.app.dispatch.clone())
-            .await;
-        let (parts, body) = response.into_parts();
-        let body = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => format!("broken body: {error}").into(),
-        };
-        TestResponse {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        self.app.answer(request).await
     }
 }

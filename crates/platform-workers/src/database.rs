@@ -88,6 +88,7 @@ impl Database for WorkerDatabase {
             if statements.is_empty() {
                 return Ok(Vec::new());
             }
+            self.ops.add_d1_round_trips(1);
             self.ops.add_d1_queries(statements.len() as u32);
             self.run(&statements).await
         })

@@ -28,7 +28,7 @@ pub use event::{request, respond};
 pub use http_client::{WorkerHttp, WorkerService};
 pub use kv::WorkerKv;
 pub use objects::WorkerObjects;
-pub use ports::{WorkerPorts, secret, var};
+pub use ports::{WorkerPorts, secret, var, version_id};
 pub use props::{Props, props};
 pub use queue::{WorkerQueue, queue_text};
 pub use random::WorkerRandom;

@@ -137,6 +137,13 @@ pub fn secret(env: &Env, name: &str) -> Option<String> {
     var(env, name)
 }
 
+/// The platform's id of this version of the worker, from a binding of type `version_metadata`; `None` where there is none,
+/// as on a laptop.
+pub fn version_id(env: &Env, name: &str) -> Option<String> {
+    let id = js::peek(&js::peek(env, name), "id").as_string();
+    id.filter(|id| !id.is_empty())
+}
+
 impl Ports for WorkerPorts {
     type Clock = WorkerClock;
     type Random = WorkerRandom;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Debug, Default)]
 struct Counters {
     do_calls: AtomicU32,
+    d1_round_trips: AtomicU32,
     d1_queries: AtomicU32,
     d1_rows_read: AtomicU32,
     d1_rows_written: AtomicU32,
@@ -26,6 +27,8 @@ pub struct Ops(Arc<Counters>);
 pub struct OpsCount {
     /// Durable Object commands.
     pub do_calls: u32,
+    /// Batches sent to D1.
+    pub d1_round_trips: u32,
     /// D1 statements, each statement of a batch counted.
     pub d1_queries: u32,
     /// Rows that D1 says it read.
@@ -58,6 +61,7 @@ macro_rules! count {
 impl Ops {
     count! {
         add_do_calls do_calls "Counts Durable Object commands.";
+        add_d1_round_trips d1_round_trips "Counts batches sent to D1.";
         add_d1_queries d1_queries "Counts D1 statements.";
         add_d1_rows_read d1_rows_read "Counts rows read.";
         add_d1_rows_written d1_rows_written "Counts rows written.";
@@ -74,6 +78,7 @@ impl Ops {
         let c = &self.0;
         OpsCount {
             do_calls: get(&c.do_calls),
+            d1_round_trips: get(&c.d1_round_trips),
             d1_queries: get(&c.d1_queries),
             d1_rows_read: get(&c.d1_rows_read),
             d1_rows_written: get(&c.d1_rows_written),

@@ -3,6 +3,7 @@
 //! In scope: kinds, what the vendor may have accepted, advice, conversions. Out of scope: how an answer is judged
 //! (module `classify`), what is done about it (the caller).
 
+use crate::types::ActualCost;
 use api_types::{Billed, JobRef, Outcome};
 use errors::{Code, Error};
 use serde::{Deserialize, Serialize};
@@ -112,8 +113,8 @@ pub struct ProviderError {
     pub retry_after_ms: Option<u64>,
     /// Whether it is charged, where that is known or must be assumed.
     pub billed: Option<Billed>,
-    /// What the vendor says it charged, in micro-dollars.
-    pub cost_usd_micros: Option<i64>,
+    /// What was charged, where it is known although the result is not there.
+    pub cost: Option<ActualCost>,
     /// HTTP status of the answer.
     pub http_status: Option<u16>,
     /// The vendor's own word for it.
@@ -156,7 +157,7 @@ impl ProviderError {
                 Accepted::No => Billed::No,
                 Accepted::Maybe | Accepted::Yes => Billed::Assumed,
             }),
-            cost_usd_micros: None,
+            cost: None,
             http_status: None,
             provider_code: None,
             observed_limit: None,
@@ -193,6 +194,16 @@ impl ProviderError {
     #[must_use]
     pub const fn with_billed(mut self, billed: Billed) -> Self {
         self.billed = Some(billed);
+        self
+    }
+
+    /// Sets what was charged. An unknown amount says nothing.
+    #[must_use]
+    pub const fn with_cost(mut self, cost: ActualCost) -> Self {
+        self.cost = match cost.usd_micros {
+            Some(_) => Some(cost),
+            None => None,
+        };
         self
     }
 

@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod catalog;
+mod check;
 pub mod classify;
 mod error;
 pub mod image;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use capability::default_limit;
 pub use catalog::{ModelEntry, catalog};
+pub use check::check_config;
 pub use error::{Accepted, Advice, Kind, ProviderError};
 pub use image::ImageAdapter;
 pub use plan::{Plan, PlanRequest, plan};

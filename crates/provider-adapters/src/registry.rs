@@ -29,7 +29,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    fn new(name: &ProviderName, settings: &ProviderSettings) -> Result<Self, String> {
+    pub(crate) fn new(name: &ProviderName, settings: &ProviderSettings) -> Result<Self, String> {
         let adapter = settings.adapter_name(name);
         let data = match vendor_data(adapter) {
             Some(Ok(data)) => data,

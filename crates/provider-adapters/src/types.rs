@@ -4,7 +4,8 @@
 
 use crate::ProviderError;
 use api_types::{
-    CostBasis, ImageOptions, ImageResult, JobRef, ProviderName, Secret, Timestamp, Warning,
+    CostBasis, ImageOptions, ImageResult, ImageUsage, JobRef, ProviderName, Secret, Timestamp,
+    Warning,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -226,6 +227,8 @@ pub struct JobResult {
     pub cost: ActualCost,
     /// Tokens used, if the vendor counts them.
     pub tokens: Option<u32>,
+    /// The same by kind.
+    pub usage: Option<ImageUsage>,
     /// What the vendor wants us to know.
     pub warnings: Vec<Warning>,
 }
@@ -237,6 +240,16 @@ pub struct ActualCost {
     pub usd_micros: Option<i64>,
     /// How it is known.
     pub basis: CostBasis,
+}
+
+impl ActualCost {
+    /// What the vendor itself says.
+    pub const fn reported(usd_micros: Option<i64>) -> Self {
+        Self {
+            usd_micros,
+            basis: CostBasis::Reported,
+        }
+    }
 }
 
 /// What a free call told.

@@ -6,7 +6,7 @@ use api_types::{ImageFormat, ImageOptions, ProviderName, ProviderSettings, Times
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use provider_adapters::capability::{Model, Sizes, VendorData, vendor_data};
-use provider_adapters::price::{Basis, PriceRow, Unit};
+use provider_adapters::price::{Basis, PriceRow};
 use provider_adapters::size::{Bounds, Size, parse_ratio};
 use provider_adapters::{Body, FormatContext, ImageAdapter, catalog, default_limit, registry};
 use serde_json::{Value, json};
@@ -148,17 +148,7 @@ fn default_limits_are_the_vendors() {
 fn overlap(left: &PriceRow, right: &PriceRow) -> bool {
     let ends = |row: &PriceRow| row.until.clone().unwrap_or_else(|| "9999".to_owned());
     let days = left.from < ends(right) && right.from < ends(left);
-    let keys = left.when.len() == right.when.len()
-        && left.when.iter().all(|(key, values)| {
-            right
-                .when
-                .get(key)
-                .is_some_and(|others| values.iter().any(|value| others.contains(value)))
-        });
-    left.model == right.model
-        && (left.unit == Unit::MillionTokens) == (right.unit == Unit::MillionTokens)
-        && days
-        && keys
+    left.competes(right) && days
 }
 
 #[test]

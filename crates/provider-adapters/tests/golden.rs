@@ -109,7 +109,7 @@ fn told(error: &ProviderError, expected: &Value) -> Value {
     };
     let all = json!({
         "kind": error.kind.as_str(), "accepted": word(error.accepted), "advice": advice, "after_ms": after_ms,
-        "retry_after_ms": error.retry_after_ms, "billed": word(error.billed), "cost": error.cost_usd_micros,
+        "retry_after_ms": error.retry_after_ms, "billed": word(error.billed), "cost": error.cost.and_then(|cost| cost.usd_micros),
         "code": error.provider_code, "observed_limit": error.observed_limit, "finished": error.finished,
         "request_id": error.provider_request_id, "job_id": error.job.as_ref().map(|job| job.job_id.clone()),
         "outcome": error.outcome().as_str(),

@@ -144,8 +144,8 @@ impl<H: HttpClient, C: Clock, R: Random> Driver<H, C, R> {
     /// Opens an image that the vendor named by URL; repeats the request, not the reading, at most 3 times.
     ///
     /// # Errors
-    /// `contract_mismatch`: a host that is not listed, too many redirects, too large. `expired_result`: 403, 404, 410.
-    /// Otherwise the last failure.
+    /// `contract_mismatch`: a host that is not listed (ask again: the list may grow), too many redirects, too large.
+    /// `expired_result`: 403, 404, 410. Otherwise the last failure.
     pub async fn open_result(
         &self,
         adapter: &ImageAdapter,
@@ -585,7 +585,8 @@ fn checked_url(adapter: &ImageAdapter, text: &str) -> Result<Url, ProviderError>
         let host = url_guard::host_port(&url);
         let mut error = mismatch(&format!(
             "result host {host} is not listed; add it to extra_result_hosts"
-        ));
+        ))
+        .with_advice(Advice::Reconcile);
         error.public = format!("The provider's result is on the host {host}, which is not listed.");
         error.public.truncate(error.public.floor_char_boundary(300));
         return Err(error);

@@ -531,6 +531,8 @@ async fn only_listed_hosts_are_asked_and_every_redirect_is_checked() {
         .await
         .unwrap_err();
     assert!(named.public.contains("cdn.example.com"), "{}", named.public);
+    // Once it is listed the same result can be fetched.
+    assert_eq!(named.advice, Advice::Reconcile);
 }
 
 #[tokio::test]

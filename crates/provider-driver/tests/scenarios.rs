@@ -155,7 +155,7 @@ fn failure(error: &ProviderError) -> String {
     if let Some(limit) = error.observed_limit {
         text = format!("{text} limit {limit}");
     }
-    if let Some(cost) = error.cost_usd_micros {
+    if let Some(cost) = error.cost.and_then(|cost| cost.usd_micros) {
         text = format!("{text} cost {cost}");
     }
     text

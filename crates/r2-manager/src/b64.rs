@@ -11,7 +11,7 @@ use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use platform::{ByteStream, ObjectStore, ReplyError, ReplyReader};
+use platform::{ByteStream, Clock, ObjectStore, ReplyError, ReplyReader};
 
 /// Strings of at most that many characters stay in the skeleton: longer ones may be signatures or prompts in one word.
 const HOLD_BYTES: usize = 64 * 1024;
@@ -299,18 +299,39 @@ impl Extractor {
 }
 
 /// Stores the blobs of one answer as images, in order.
-pub struct StreamingReader<S, F> {
+pub struct StreamingReader<S, C, F> {
     /// Buckets to try, in order, with their names.
     targets: Vec<(String, S)>,
+    clock: C,
     options: F,
     stored: Vec<Result<Stored, StoreError>>,
 }
 
-impl<S: ObjectStore, F: FnMut(u32) -> StoreOptions + Send> StreamingReader<S, F> {
+/// The blob that is arriving, and whether it can still be stored.
+struct Arriving<S, C> {
+    upload: Upload<S, C>,
+    result: Result<(), StoreError>,
+}
+
+impl<S: ObjectStore, C: Clock> Arriving<S, C> {
+    async fn write(&mut self, bytes: &[u8]) {
+        if self.result.is_ok() {
+            self.result = self.upload.write(bytes).await;
+        }
+    }
+
+    async fn end(self) -> Result<Stored, StoreError> {
+        self.result?;
+        self.upload.finish().await
+    }
+}
+
+impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> StoreOptions + Send> StreamingReader<S, C, F> {
     /// `options` says how the blob of an index is stored.
-    pub fn new(targets: Vec<(String, S)>, options: F) -> Self {
+    pub fn new(targets: Vec<(String, S)>, clock: C, options: F) -> Self {
         Self {
             targets,
+            clock,
             options,
             stored: Vec::new(),
         }
@@ -326,48 +347,46 @@ impl<S: ObjectStore, F: FnMut(u32) -> StoreOptions + Send> StreamingReader<S, F>
         &self.stored
     }
 
-    fn open(&mut self, index: u32) -> Upload<S> {
-        Upload::new(self.targets.clone(), (self.options)(index))
+    fn open(&mut self, index: u32) -> Arriving<S, C> {
+        let options = (self.options)(index);
+        Arriving {
+            upload: Upload::new(self.targets.clone(), self.clock.clone(), options),
+            result: Ok(()),
+        }
     }
 
-    async fn whole(&mut self, mut body: ByteStream, max_bytes: u64) -> Result<Bytes, ReplyError> {
-        let mut upload = self.open(0);
+    /// An answer that is one image.
+    async fn whole(
+        &mut self,
+        mut body: ByteStream,
+        max_bytes: u64,
+        arriving: &mut Option<Arriving<S, C>>,
+    ) -> Result<Bytes, ReplyError> {
+        let image = arriving.insert(self.open(0));
         let mut read = 0_u64;
-        let mut result = Ok(());
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| ReplyError::Broken(error.cause))?;
             read += chunk.len() as u64;
             if read > max_bytes {
                 return Err(ReplyError::TooLarge { max_bytes });
             }
-            if result.is_ok() {
-                result = upload.write(&chunk).await;
-            }
+            image.write(&chunk).await;
         }
-        let stored = match result {
-            Ok(()) => upload.finish().await,
-            Err(error) => Err(error),
-        };
-        self.stored.push(stored);
+        if let Some(image) = arriving.take() {
+            self.stored.push(image.end().await);
+        }
         Ok(Bytes::from_static(b"\"blob:0\""))
     }
-}
 
-impl<S: ObjectStore, F: FnMut(u32) -> StoreOptions + Send> ReplyReader for StreamingReader<S, F> {
-    /// What could not be stored is not an error of the answer: [`Self::stored`] says what became of each blob.
-    async fn read(
+    /// An answer that is JSON with images in it.
+    async fn json(
         &mut self,
-        content_type: &str,
         mut body: ByteStream,
         max_bytes: u64,
+        arriving: &mut Option<Arriving<S, C>>,
     ) -> Result<Bytes, ReplyError> {
-        self.stored.clear();
-        if content_type.starts_with("image/") {
-            return self.whole(body, max_bytes).await;
-        }
         let mut extractor = Extractor::default();
         let mut pieces = Vec::new();
-        let mut upload: Option<(Upload<S>, Result<(), StoreError>)> = None;
         let mut read = 0_u64;
         // Base64 and its answer are a third longer than the bytes they carry.
         let max_read = max_bytes.saturating_mul(3) / 2 + MAX_SKELETON_BYTES as u64;
@@ -377,30 +396,52 @@ impl<S: ObjectStore, F: FnMut(u32) -> StoreOptions + Send> ReplyReader for Strea
             if read > max_read {
                 return Err(ReplyError::TooLarge { max_bytes });
             }
-            extractor.feed(&chunk, &mut pieces)?;
+            let fed = extractor.feed(&chunk, &mut pieces);
             for piece in pieces.drain(..) {
                 match piece {
-                    Piece::Begin(index) => upload = Some((self.open(index), Ok(()))),
+                    Piece::Begin(index) => *arriving = Some(self.open(index)),
                     Piece::Data(bytes) => {
-                        if let Some((upload, result)) = &mut upload
-                            && result.is_ok()
-                        {
-                            *result = upload.write(&bytes).await;
+                        if let Some(image) = arriving {
+                            image.write(&bytes).await;
                         }
                     }
                     Piece::End => {
-                        if let Some((upload, result)) = upload.take() {
-                            let stored = match result {
-                                Ok(()) => upload.finish().await,
-                                Err(error) => Err(error),
-                            };
-                            self.stored.push(stored);
+                        if let Some(image) = arriving.take() {
+                            self.stored.push(image.end().await);
                         }
                     }
                 }
             }
+            // What came whole before the fault is stored all the same.
+            fed?;
         }
         extractor.finish()
+    }
+}
+
+impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> StoreOptions + Send> ReplyReader
+    for StreamingReader<S, C, F>
+{
+    /// What could not be stored is not an error of the answer: [`Self::stored`] says what became of each blob, also of
+    /// those that came before the answer broke off.
+    async fn read(
+        &mut self,
+        content_type: &str,
+        body: ByteStream,
+        max_bytes: u64,
+    ) -> Result<Bytes, ReplyError> {
+        self.stored.clear();
+        let mut arriving = None;
+        let read = if content_type.starts_with("image/") {
+            self.whole(body, max_bytes, &mut arriving).await
+        } else {
+            self.json(body, max_bytes, &mut arriving).await
+        };
+        // Nothing of an image that did not come whole stays.
+        if let Some(mut image) = arriving {
+            image.upload.abort().await;
+        }
+        read
     }
 }
 

@@ -13,6 +13,7 @@ pub use key::{ImageKey, belongs_to, image_key_prefix, short_id};
 pub use metadata::{ImageMetadata, MAX_METADATA_BYTES};
 pub use probe::{Probe, ProbeError, Prober};
 pub use store::{
-    KeyOf, MAX_IMAGE_BYTES, PART_BYTES, StoreError, StoreOptions, Stored, Upload, store_stream,
+    KeyOf, MAX_IMAGE_BYTES, PART_BYTES, PAUSES_MS, StoreError, StoreOptions, Stored, Upload,
+    store_stream,
 };
 pub use url::{CdnKind, SigningKeys, UrlError, UrlForms};

@@ -7,7 +7,7 @@ use crate::probe::{Probe, ProbeError, Prober};
 use api_types::ImageFormat;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use platform::{ByteStream, ObjectStore, PortError, PutBody, PutOptions};
+use platform::{ByteStream, Clock, ObjectStore, PortError, PutBody, PutOptions};
 use ring::digest::{Context, SHA256};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const MAX_IMAGE_BYTES: u64 = 32 * 1024 * 1024;
 /// Parts of a multipart upload; R2 wants all but the last of one size, at least this.
 pub const PART_BYTES: usize = 5 * 1024 * 1024;
-/// Tries of one operation whose bytes are at hand.
-const TRIES: usize = 3;
+/// Before each try of one operation, in milliseconds: a bucket that refuses is seldom back at once.
+pub const PAUSES_MS: [u64; 3] = [0, 200, 1_000];
 /// The format is known from that many bytes.
 const SNIFF_BYTES: usize = 32;
 
@@ -136,9 +136,10 @@ fn put_options(format: ImageFormat, metadata: &[(String, String)]) -> PutOptions
 }
 
 /// An image that arrives in pieces of unknown number: at most one part is in memory.
-pub struct Upload<S> {
+pub struct Upload<S, C> {
     /// Buckets to try, in order, with their names.
     targets: Vec<(String, S)>,
+    clock: C,
     options: StoreOptions,
     watch: Watch,
     buffer: Vec<u8>,
@@ -153,11 +154,12 @@ struct Multipart<S> {
     parts: Vec<(u16, String)>,
 }
 
-impl<S: ObjectStore> Upload<S> {
+impl<S: ObjectStore, C: Clock> Upload<S, C> {
     /// Nothing is sent before the first part is full or the image is over.
-    pub fn new(targets: Vec<(String, S)>, options: StoreOptions) -> Self {
+    pub fn new(targets: Vec<(String, S)>, clock: C, options: StoreOptions) -> Self {
         Self {
             targets,
+            clock,
             options,
             watch: Watch::new(),
             buffer: Vec::new(),
@@ -205,7 +207,8 @@ impl<S: ObjectStore> Upload<S> {
         };
         let number = u16::try_from(multipart.parts.len() + 1).unwrap_or(u16::MAX);
         let mut last = None;
-        for _ in 0..TRIES {
+        for pause_ms in PAUSES_MS {
+            pause(&self.clock, pause_ms).await;
             let sent = multipart
                 .store
                 .multipart_part(&multipart.key, &multipart.id, number, bytes.clone())
@@ -227,7 +230,8 @@ impl<S: ObjectStore> Upload<S> {
         let options = put_options(format, &self.options.metadata);
         let mut last = StoreError::Storage("no bucket".to_owned());
         for (bucket, store) in &self.targets {
-            for _ in 0..TRIES {
+            for pause_ms in PAUSES_MS {
+                pause(&self.clock, pause_ms).await;
                 match store.multipart_create(&key, &options).await {
                     Ok(id) => {
                         return Ok(Multipart {
@@ -274,7 +278,8 @@ impl<S: ObjectStore> Upload<S> {
             return Err(StoreError::Storage("no upload".to_owned()));
         };
         let mut last = StoreError::Storage(String::new());
-        for _ in 0..TRIES {
+        for pause_ms in PAUSES_MS {
+            pause(&self.clock, pause_ms).await;
             let completed = multipart
                 .store
                 .multipart_complete(&multipart.key, &multipart.id, &multipart.parts)
@@ -299,7 +304,8 @@ impl<S: ObjectStore> Upload<S> {
         let bytes = Bytes::from(std::mem::take(&mut self.buffer));
         let mut last = StoreError::Storage("no bucket".to_owned());
         for (bucket, store) in &self.targets {
-            for _ in 0..TRIES {
+            for pause_ms in PAUSES_MS {
+                pause(&self.clock, pause_ms).await;
                 let body = PutBody::Bytes(bytes.clone());
                 match store.put(&key, body, &options).await {
                     Ok(_) => return self.watch.stored(bucket, key),
@@ -311,7 +317,7 @@ impl<S: ObjectStore> Upload<S> {
     }
 
     /// Gives it up. A failure is harmless: R2 removes unfinished uploads after a week.
-    async fn abort(&mut self) {
+    pub async fn abort(&mut self) {
         if let Some(multipart) = self.multipart.take() {
             let _ = multipart
                 .store
@@ -321,16 +327,23 @@ impl<S: ObjectStore> Upload<S> {
     }
 }
 
+async fn pause(clock: &impl Clock, ms: u64) {
+    if ms > 0 {
+        clock.sleep(ms).await;
+    }
+}
+
 /// Stores what a download yields. With a known length it is one put and no byte is kept; a refusing bucket then fails
 /// at once, because the bytes are gone: the caller fetches them again.
 pub async fn store_stream<S: ObjectStore>(
     target: (String, S),
+    clock: impl Clock,
     mut body: ByteStream,
     length_bytes: Option<u64>,
     options: StoreOptions,
 ) -> Result<Stored, StoreError> {
     let Some(length_bytes) = length_bytes else {
-        let mut upload = Upload::new(vec![target], options);
+        let mut upload = Upload::new(vec![target], clock, options);
         while let Some(chunk) = body.next().await {
             match chunk {
                 Ok(chunk) => upload.write(&chunk).await?,

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use platform::fakes::{FakeObjects, When, World};
-use platform::{ByteStream, PortError, ReplyReader};
+use platform::fakes::{FakeClock, FakeObjects, When, World};
+use platform::{ByteStream, Clock, PortError, ReplyError, ReplyReader};
 use r2_manager::{
     PART_BYTES, ProbeError, StoreError, StoreOptions, StreamingReader, Upload, store_stream,
 };
@@ -61,6 +61,10 @@ impl Setting {
     fn target(&self) -> (String, FakeObjects) {
         ("main".to_owned(), self.bucket.clone())
     }
+
+    fn clock(&self) -> FakeClock {
+        self.world.clock.clone()
+    }
 }
 
 #[tokio::test]
@@ -69,6 +73,7 @@ async fn a_known_length_is_one_put_and_the_facts_come_from_the_bytes() {
     let file = png(200_000);
     let stored = store_stream(
         s.target(),
+        s.clock(),
         body(&file, 7_000),
         Some(file.len() as u64),
         options("a"),
@@ -87,15 +92,27 @@ async fn a_known_length_is_one_put_and_the_facts_come_from_the_bytes() {
 async fn an_unknown_length_is_one_put_when_small_and_parts_when_large() {
     let s = setting();
     let small = png(1_000);
-    store_stream(s.target(), body(&small, 100), None, options("small"))
-        .await
-        .unwrap();
+    store_stream(
+        s.target(),
+        s.clock(),
+        body(&small, 100),
+        None,
+        options("small"),
+    )
+    .await
+    .unwrap();
     assert_eq!(s.world.ops.count().r2_ops, 1);
     for size in [PART_BYTES - 65, PART_BYTES - 64, 2 * PART_BYTES + 1_000] {
         let large = png(size);
-        let stored = store_stream(s.target(), body(&large, 300_000), None, options("large"))
-            .await
-            .unwrap();
+        let stored = store_stream(
+            s.target(),
+            s.clock(),
+            body(&large, 300_000),
+            None,
+            options("large"),
+        )
+        .await
+        .unwrap();
         assert_eq!(stored.sha256, sha256(&large));
         assert_eq!(s.bucket.bytes("large.png").unwrap(), large);
     }
@@ -129,13 +146,21 @@ async fn nothing_of_a_broken_file_stays() {
         ),
         (cut, Some(1 << 40), StoreError::TooLarge),
     ] {
-        let stored = store_stream(s.target(), body(bytes, 50_000), length, options("x")).await;
+        let stored = store_stream(
+            s.target(),
+            s.clock(),
+            body(bytes, 50_000),
+            length,
+            options("x"),
+        )
+        .await;
         assert_eq!(stored, Err(expected));
         assert!(s.bucket.keys().is_empty());
     }
     let large = png(PART_BYTES + 70_000);
     let stored = store_stream(
         s.target(),
+        s.clock(),
         body(&large[..large.len() - 1], 100_000),
         None,
         options("x"),
@@ -151,7 +176,7 @@ async fn an_endless_body_is_cut_off_and_its_upload_given_up() {
     let s = setting();
     let chunk = Bytes::from(png(1_000_000));
     let endless = stream::repeat_with(move || Ok(chunk.clone())).boxed();
-    let stored = store_stream(s.target(), endless, None, options("x")).await;
+    let stored = store_stream(s.target(), s.clock(), endless, None, options("x")).await;
     assert_eq!(stored, Err(StoreError::TooLarge));
     assert!(s.bucket.keys().is_empty());
     assert_eq!(s.bucket.open_uploads(), 0);
@@ -167,9 +192,12 @@ async fn bytes_at_hand_survive_two_refusals_and_then_go_to_the_other_bucket() {
         for nth in 1..=failures {
             s.world.faults.fail("objects.put", nth, When::Before);
         }
-        let mut upload = Upload::new(targets(), options("a"));
+        let before_ms = s.clock().now_ms();
+        let mut upload = Upload::new(targets(), s.clock(), options("a"));
         upload.write(&file).await.unwrap();
         assert_eq!(upload.finish().await.unwrap().bucket, bucket);
+        // A bucket that refuses is not asked again at once.
+        assert_eq!(s.clock().now_ms() - before_ms, 1_200);
         assert_eq!(s.world.faults.pending(), 0);
     }
     assert_eq!(other.bytes("a.png").unwrap(), file);
@@ -182,6 +210,7 @@ async fn a_refusing_bucket_fails_a_stream_at_once() {
     let file = png(1_000);
     let stored = store_stream(
         s.target(),
+        s.clock(),
         body(&file, 100),
         Some(file.len() as u64),
         options("a"),
@@ -204,7 +233,14 @@ async fn a_part_that_fails_is_sent_again() {
             .faults
             .fail(&format!("objects.{operation}"), 1, when);
         let file = png(PART_BYTES * 2);
-        let stored = store_stream(s.target(), body(&file, 400_000), None, options("a")).await;
+        let stored = store_stream(
+            s.target(),
+            s.clock(),
+            body(&file, 400_000),
+            None,
+            options("a"),
+        )
+        .await;
         assert_eq!(stored.unwrap().sha256, sha256(&file), "{operation}");
     }
 }
@@ -220,7 +256,7 @@ async fn images_inside_json_are_stored_in_order() {
         encode(&a),
         encode(&b)
     );
-    let mut reader = StreamingReader::new(vec![s.target()], |index| {
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |index| {
         options(if index == 0 { "first" } else { "second" })
     });
     let json = reader
@@ -242,7 +278,7 @@ async fn images_inside_json_are_stored_in_order() {
 async fn an_answer_that_is_an_image_is_the_first_blob() {
     let s = setting();
     let file = png(5_000);
-    let mut reader = StreamingReader::new(vec![s.target()], |_| options("a"));
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| options("a"));
     let json = reader
         .read("image/png", body(&file, 999), 1 << 25)
         .await
@@ -262,7 +298,7 @@ async fn one_broken_image_does_not_lose_the_others() {
         encode(&bad),
         encode(&good)
     );
-    let mut reader = StreamingReader::new(vec![s.target()], |index| {
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |index| {
         options(if index == 0 { "first" } else { "second" })
     });
     reader
@@ -276,4 +312,54 @@ async fn one_broken_image_does_not_lose_the_others() {
     );
     assert!(stored[1].is_ok());
     assert_eq!(s.bucket.keys(), ["second.png"]);
+}
+
+#[tokio::test]
+async fn what_came_whole_before_an_answer_broke_off_is_stored_and_nothing_else() {
+    use base64::Engine as _;
+    let s = setting();
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let (first, second) = (png(9_000), png(PART_BYTES + 70_000));
+    let whole = format!(
+        r#"{{"data":[{{"b64_json":"{}"}},{{"b64_json":"{}"}}],"usage":{{}}}}"#,
+        encode(&first),
+        encode(&second)
+    );
+    let tail = whole.len() - 5;
+    let inside = whole.len() - 1_000;
+    for (end, images) in [(tail, 2), (inside, 1)] {
+        let cut = body(&whole.as_bytes()[..end], 50_000);
+        let lost = stream::iter([Err(PortError::new("http", "reset"))]);
+        let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |index| {
+            options(if index == 0 { "first" } else { "second" })
+        });
+        let read = reader.read("application/json", cut.chain(lost).boxed(), 1 << 25);
+        assert_eq!(read.await, Err(ReplyError::Broken("reset".to_owned())));
+        let stored = reader.into_stored();
+        assert_eq!(stored.iter().filter(|it| it.is_ok()).count(), images);
+        assert_eq!(stored.len(), images);
+        assert_eq!(s.bucket.open_uploads(), 0, "cut at {end}");
+    }
+    let bad = format!(
+        r#"[{{"b64_json":"{}"}},{{"b64_json":"{}!"#,
+        encode(&first),
+        encode(&first)
+    );
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| options("first"));
+    let read = reader.read("application/json", body(bad.as_bytes(), 1 << 20), 1 << 25);
+    assert!(matches!(read.await, Err(ReplyError::Malformed(_))));
+    assert_eq!(reader.into_stored().len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_that_breaks_off_leaves_no_upload_behind() {
+    let s = setting();
+    let file = png(PART_BYTES + 70_000);
+    let cut = body(&file[..file.len() - 10], 500_000);
+    let lost = stream::iter([Err(PortError::new("http", "reset"))]);
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| options("a"));
+    let read = reader.read("image/png", cut.chain(lost).boxed(), 1 << 25);
+    assert!(matches!(read.await, Err(ReplyError::Broken(_))));
+    assert_eq!(s.bucket.open_uploads(), 0);
+    assert!(reader.into_stored().is_empty());
 }

@@ -26,7 +26,7 @@ const LEDGER_MS: u64 = 1_000;
 const PAUSED_MS: u64 = 30_000;
 /// Most attempts of a job.
 const ATTEMPTS_MAX: u32 = 1_000;
-/// Later attempts that are always allowed in a minute.
+/// Repeats that are always allowed in a minute.
 const RETRIES_MIN: u64 = 3;
 /// One later attempt for so many first ones.
 const RETRIES_PER: u64 = 10;
@@ -57,8 +57,13 @@ impl LimiterState {
             let reply = self.reply(command, refused, now_ms);
             return Ok((reply, changes));
         }
+        // A job that comes from another provider asks here for the first time.
+        let repeat = command.attempt_no > 1
+            && source
+                .by_attempt(&command.job_id, command.attempt_no - 1)?
+                .is_some();
         let before = self.gate.clone();
-        let decision = match self.first_obstacle(command, now_ms) {
+        let decision = match self.first_obstacle(command, repeat, now_ms) {
             Some((reason, delay)) => limited(reason, delay),
             None => match self.gate.admit(
                 now_ms,
@@ -129,10 +134,15 @@ impl LimiterState {
     }
 
     /// The first rule that refuses, with the longest delay of all that do.
-    fn first_obstacle(&self, command: &Acquire, now_ms: i64) -> Option<(LimitedReason, Delay)> {
+    fn first_obstacle(
+        &self,
+        command: &Acquire,
+        repeat: bool,
+        now_ms: i64,
+    ) -> Option<(LimitedReason, Delay)> {
         let mut first = None;
         let mut longest = Delay::default();
-        for (reason, delay) in self.obstacles(command, now_ms) {
+        for (reason, delay) in self.obstacles(command, repeat, now_ms) {
             if let Some(delay) = delay {
                 first = first.or(Some(reason));
                 longest = longest.max(delay);
@@ -141,7 +151,12 @@ impl LimiterState {
         first.map(|reason| (reason, longest))
     }
 
-    fn obstacles(&self, command: &Acquire, now_ms: i64) -> [(LimitedReason, Option<Delay>); 8] {
+    fn obstacles(
+        &self,
+        command: &Acquire,
+        repeat: bool,
+        now_ms: i64,
+    ) -> [(LimitedReason, Option<Delay>); 8] {
         let waiting = |ms: u64| (ms > 0).then(|| exactly(ms));
         let ledger = (self.outbox.len() >= self.tuning.outbox_max)
             .then(|| exactly(self.outbox.paused_ms(now_ms).max(LEDGER_MS)));
@@ -162,7 +177,7 @@ impl LimiterState {
             ),
             (
                 LimitedReason::RetryBudget,
-                self.retry_delay(command, now_ms),
+                repeat.then(|| self.retry_delay(now_ms)).flatten(),
             ),
             (LimitedReason::Requests, self.request_delay(command, now_ms)),
             (
@@ -176,11 +191,8 @@ impl LimiterState {
         ]
     }
 
-    /// Attempts after the first: at most a tenth of the first ones in the last minute, at least three.
-    fn retry_delay(&self, command: &Acquire, now_ms: i64) -> Option<Delay> {
-        if command.attempt_no <= 1 {
-            return None;
-        }
+    /// The same job here again: so many later attempts as a tenth of the first ones in the last minute, at least three.
+    fn retry_delay(&self, now_ms: i64) -> Option<Delay> {
         let most = (self.firsts.sum(0) / RETRIES_PER).max(RETRIES_MIN);
         self.laters.delay(0, most, 1, now_ms).map(|delay| Delay {
             // First attempts may leave the window meanwhile, and the allowance with them.

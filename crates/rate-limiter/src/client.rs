@@ -8,7 +8,7 @@ use api_types::{
     StateQuery, StateReply, Submitted, SweepReply, Take, TakeReply, limiter_object_name,
 };
 use errors::{Code, Error, Result};
-use platform::{ActorReply, Actors, CallContext, Clock, Ports, new_uuid};
+use platform::{ActorReply, Actors, CallContext, Clock, Ports};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,7 +23,7 @@ const RETRY_AFTER_MS: u64 = 1_000;
 struct TakeBody<'a> {
     #[serde(flatten)]
     take: &'a Take,
-    taker: String,
+    taker: &'a str,
 }
 
 /// Sends commands to limiter objects.
@@ -33,7 +33,6 @@ struct TakeBody<'a> {
 pub struct LimiterClient<P: Ports> {
     actors: P::Actors,
     clock: P::Clock,
-    random: P::Random,
 }
 
 impl<P: Ports> Clone for LimiterClient<P> {
@@ -41,19 +40,14 @@ impl<P: Ports> Clone for LimiterClient<P> {
         Self {
             actors: self.actors.clone(),
             clock: self.clock.clone(),
-            random: self.random.clone(),
         }
     }
 }
 
 impl<P: Ports> LimiterClient<P> {
     /// A client over the objects of class `RateLimiter`.
-    pub fn new(actors: P::Actors, clock: P::Clock, random: P::Random) -> Self {
-        Self {
-            actors,
-            clock,
-            random,
-        }
+    pub fn new(actors: P::Actors, clock: P::Clock) -> Self {
+        Self { actors, clock }
     }
 
     /// Asks for a lease; the object follows from the command's instance and provider.
@@ -102,16 +96,18 @@ impl<P: Ports> LimiterClient<P> {
         self.send(object, "release", command, context).await
     }
 
-    /// Takes over the lease that a wake-up named.
+    /// Takes over the lease that a wake-up named. `taker` is a nonce of whoever was woken: an answer that was lost is given
+    /// again to the same one, and to nobody else.
     pub async fn take(
         &self,
         object: &str,
         command: &Take,
+        taker: &str,
         context: &CallContext,
     ) -> Result<TakeReply> {
         let body = TakeBody {
             take: command,
-            taker: new_uuid(&self.clock, &self.random),
+            taker,
         };
         self.send(object, "take", &body, context).await
     }

@@ -108,6 +108,10 @@ impl LimiterState {
             row.stage = Some(stage);
             row.mark(now_ms, stage_event(stage), &self.tuning);
         }
+        if let Some(credential_id) = &command.credential_id {
+            let named = (row.lease_id.clone(), credential_id.clone());
+            changes.credentials.push(named);
+        }
         let answer = reply(true, &row);
         self.replace(&before, row, &mut changes);
         Ok((answer, changes))
@@ -152,7 +156,13 @@ impl LimiterState {
                 row.cost_usd_micros = Some(0);
                 row.cost_basis = Some(CostBasis::None);
                 let version = row.version;
-                row.end(now_ms, JobState::Cancelled, "not_sent", &self.tuning);
+                // A later attempt comes from another place, and the job goes on from there; a first one was all there was.
+                let job_state = if row.attempt_no > 1 {
+                    JobState::Running
+                } else {
+                    JobState::Cancelled
+                };
+                row.end(now_ms, job_state, "not_sent", &self.tuning);
                 // The job may go on elsewhere with this number; its end there must still count.
                 row.version = version + 1;
                 if row.flushed_version == 0 {

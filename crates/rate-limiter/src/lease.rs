@@ -5,9 +5,9 @@
 
 use crate::Tuning;
 use api_types::{
-    AttemptState, Billed, CostBasis, ImageId, InstanceId, JobError, JobId, JobRef, JobStage,
-    JobState, KeyId, LeaseId, OrgId, Outcome, ProjectId, ProviderName, StoredImage, TimelineEvent,
-    Timestamp, UsagePhase, UsageRow, Warning, Work,
+    AttemptState, Billed, CostBasis, ImageId, ImageUsage, InstanceId, JobError, JobId, JobRef,
+    JobStage, JobState, KeyId, LeaseId, OrgId, Outcome, ProjectId, ProviderName, StoredImage,
+    TimelineEvent, Timestamp, UsagePhase, UsageRow, Warning, Work,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// Why it failed.
     pub error: Option<JobError>,
+    /// Tokens, where the provider counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<ImageUsage>,
     /// From submit to the provider's finished answer, in milliseconds.
     pub generation_ms: Option<u64>,
     /// Its usage: a charge, and at most one correction.
@@ -184,9 +187,13 @@ impl Attempt {
         self.timeline.len() == 1 && self.life_ms == self.created_ms
     }
 
-    /// Whether it ended by `release(not_sent)`: it never was an attempt, so another lease may be one.
+    /// Whether it ended by `release(not_sent)`: it never was an attempt, so another lease may be one. An unsent attempt
+    /// that ended its job is none of these.
     pub fn returned(&self) -> bool {
-        self.state == AttemptState::Settled && !self.counted && self.report.usage.is_empty()
+        self.state == AttemptState::Settled
+            && !self.counted
+            && self.report.usage.is_empty()
+            && self.report.error.is_none()
     }
 
     /// Whether the ledger lacks something of it.
@@ -254,18 +261,36 @@ impl Attempt {
         self.mark(now_ms, provider_event, tuning);
     }
 
-    /// The usage of an attempt whose cost nobody knows. Images and tokens are left to the correction, which can only add.
+    /// The usage of an attempt whose cost nobody knows.
     pub fn charge_upper(&mut self, now_ms: i64) {
-        self.billed = Some(Billed::Assumed);
-        self.cost_usd_micros = self.upper_usd_micros;
-        self.cost_basis = Some(CostBasis::Upper);
-        if self.report.usage.is_empty() {
-            let row = self.usage(UsagePhase::Charge, now_ms);
-            self.report.usage.push(UsageRow {
-                calls: self.calls,
-                ..row
-            });
+        self.charge(
+            Billed::Assumed,
+            self.upper_usd_micros,
+            CostBasis::Upper,
+            now_ms,
+        );
+    }
+
+    /// The usage of an attempt whose result nobody has. What is booked already stands. Images and tokens are left to the
+    /// correction, which can only add.
+    pub fn charge(
+        &mut self,
+        billed: Billed,
+        cost_usd_micros: Option<i64>,
+        basis: CostBasis,
+        now_ms: i64,
+    ) {
+        if !self.report.usage.is_empty() {
+            return;
         }
+        self.billed = Some(billed);
+        self.cost_usd_micros = cost_usd_micros;
+        self.cost_basis = Some(basis);
+        let row = self.usage(UsagePhase::Charge, now_ms);
+        self.report.usage.push(UsageRow {
+            calls: self.calls,
+            ..row
+        });
     }
 
     /// A usage row with the attempt's cost and no counts.
@@ -298,10 +323,12 @@ impl Attempt {
     }
 }
 
-/// What a final outcome means for the job.
-pub(crate) fn job_state_of(outcome: Outcome) -> JobState {
+/// What a final outcome means for the job. An attempt that could not even be sent names its error: nobody has cancelled
+/// that job.
+pub(crate) fn job_state_of(outcome: Outcome, failed: bool) -> JobState {
     match outcome {
         Outcome::Succeeded => JobState::Succeeded,
+        Outcome::Cancelled if failed => JobState::Dead,
         Outcome::Cancelled => JobState::Cancelled,
         Outcome::Unknown => JobState::Unknown,
         Outcome::QualityRejected
@@ -334,8 +361,14 @@ mod tests {
 
     #[test]
     fn job_states_match_the_table() {
-        assert_eq!(job_state_of(Outcome::ResultLost), JobState::Failed);
-        assert_eq!(job_state_of(Outcome::Unavailable), JobState::Dead);
-        assert_eq!(job_state_of(Outcome::Unknown), JobState::Unknown);
+        for (outcome, failed, state) in [
+            (Outcome::ResultLost, true, JobState::Failed),
+            (Outcome::Unavailable, true, JobState::Dead),
+            (Outcome::Unknown, true, JobState::Unknown),
+            (Outcome::Cancelled, false, JobState::Cancelled),
+            (Outcome::Cancelled, true, JobState::Dead),
+        ] {
+            assert_eq!(job_state_of(outcome, failed), state, "{outcome:?}");
+        }
     }
 }

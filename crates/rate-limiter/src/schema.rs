@@ -163,6 +163,12 @@ pub(crate) fn write(storage: &impl ActorStorage, changes: &Changes) -> Result<()
     for row in &changes.rows {
         storage.exec(&UPSERT, &params(row))?;
     }
+    for (lease_id, credential_id) in &changes.credentials {
+        storage.exec(
+            "UPDATE attempts SET job = json_set(job, '$.credential_id', ?2) WHERE lease_id = ?1",
+            &[lease_id.as_str().into(), credential_id.as_str().into()],
+        )?;
+    }
     for (meta, text) in &changes.meta {
         storage.exec(
             "INSERT INTO meta (k, v) VALUES (?1, ?2) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
@@ -205,6 +211,17 @@ impl<S: ActorStorage> AttemptSource for Source<'_, S> {
                 SqlValue::Text(format!("{job_id};")),
             ],
         )
+    }
+
+    fn open(&self, most: u32) -> Result<Vec<Attempt>, PortError> {
+        let rows = self.0.exec(
+            &format!(
+                "SELECT {} FROM attempts WHERE settled_ms IS NULL ORDER BY created_ms LIMIT ?1",
+                light_columns()
+            ),
+            &[SqlValue::from(most)],
+        )?;
+        rows.iter().map(read).collect()
     }
 
     fn entries_since(&self, at_ms: i64) -> Result<Vec<WindowEntry>, PortError> {

@@ -2,6 +2,9 @@
 //!
 //! In scope: the first settle wins, usage and correction rows, what the gates learn. Out of scope: how the ledger
 //! stores them (crate `store`).
+//!
+//! Results are facts, so they count from any epoch. That nobody knows the outcome, and that no candidate is left, are not:
+//! whoever has lost the lease does not know what its new holder does.
 
 use crate::hold::row_of;
 use crate::lease::{Attempt, job_state_of};
@@ -26,18 +29,33 @@ impl LimiterState {
         match before.state {
             AttemptState::Settled => return Ok((answer(true, before.job_state), changes)),
             AttemptState::Handover => return Ok(self.settle_handover(&before, command, now_ms)),
+            _ if command.outcome == Outcome::Unknown && command.epoch != before.epoch => {
+                return Ok((answer(true, before.job_state), changes));
+            }
             _ => {}
         }
         if command.outcome == Outcome::Unknown {
             return Ok(self.settle_unknown(&before, command, now_ms, random));
         }
         let mut row = before.clone();
+        let unsent = command.outcome == Outcome::Cancelled
+            && command.billed == Billed::No
+            && row.job_refs.is_empty();
+        if unsent {
+            row.counted = false;
+        }
+        let event = if unsent {
+            "not_sent"
+        } else {
+            command.outcome.as_str()
+        };
         row.outcome = Some(command.outcome);
         row.billed = Some(command.billed);
         row.report.images.clone_from(&command.images);
         row.report.withheld = command.withheld;
         row.report.warnings.clone_from(&command.warnings);
         row.report.error.clone_from(&command.error);
+        row.report.tokens = command.usage;
         row.report.generation_ms = command.generation_ms;
         book(&mut row, &before, command, now_ms);
         row.cost_usd_micros = command.cost_usd_micros;
@@ -48,8 +66,8 @@ impl LimiterState {
         match command.next {
             Next::Final => row.end(
                 now_ms,
-                job_state_of(command.outcome),
-                command.outcome.as_str(),
+                job_state_of(command.outcome, command.error.is_some()),
+                event,
                 &self.tuning,
             ),
             // The attempt is over, the job is not: this object answers for it until another row does.
@@ -59,7 +77,7 @@ impl LimiterState {
                 row.stage = None;
                 row.dispatches = 0;
                 row.owned = true;
-                row.mark(now_ms, command.outcome.as_str(), &self.tuning);
+                row.mark(now_ms, event, &self.tuning);
                 row.flush_due_ms = row
                     .flush_due_ms
                     .map(|due_ms| due_ms.min(now_ms + self.tuning.flush_final_ms));
@@ -80,14 +98,19 @@ impl LimiterState {
         now_ms: i64,
     ) -> (SettleReply, Changes) {
         let mut changes = Changes::default();
-        if command.next != Next::Final {
+        // Whoever ends it says again what it was passed on for; a late word about something else ends nothing.
+        let ends = command.next == Next::Final
+            && command.epoch == before.epoch
+            && before.outcome == Some(command.outcome);
+        if !ends {
             return (answer(true, before.job_state), changes);
         }
         let mut row = before.clone();
         if command.error.is_some() {
             row.report.error.clone_from(&command.error);
         }
-        let job_state = job_state_of(row.outcome.unwrap_or(command.outcome));
+        let outcome = row.outcome.unwrap_or(command.outcome);
+        let job_state = job_state_of(outcome, row.report.error.is_some());
         row.end(now_ms, job_state, command.outcome.as_str(), &self.tuning);
         let reply = answer(false, row.job_state);
         self.replace(before, row, &mut changes);
@@ -109,6 +132,15 @@ impl LimiterState {
             row.deadline_ms = self.next_reconcile(&row, now_ms);
         } else {
             row.report.error.clone_from(&command.error);
+            // Where the result is and what it cost are two things: the provider may have told the one.
+            if command.billed == Billed::Yes && command.cost_usd_micros.is_some() {
+                row.charge(
+                    command.billed,
+                    command.cost_usd_micros,
+                    command.cost_basis,
+                    now_ms,
+                );
+            }
             row.become_unknown(now_ms, "unknown", &self.tuning);
             row.life_ms = now_ms;
             if row.work == Work::Image {

@@ -10,8 +10,8 @@ use crate::outbox::Outbox;
 use crate::places::Places;
 use crate::window::{MINUTE_MS, Rolling};
 use api_types::{
-    AttemptState, InstanceId, JobId, JobMessage, LeaseId, Limits, ProviderName, WakeReason,
-    limiter_object_name,
+    AttemptState, CredentialId, InstanceId, JobId, JobMessage, LeaseId, Limits, ProviderName,
+    WakeReason, limiter_object_name,
 };
 use errors::Code;
 use platform::PortError;
@@ -53,6 +53,8 @@ pub trait AttemptSource {
     fn by_attempt(&self, job_id: &JobId, attempt_no: u32) -> Result<Option<Attempt>, PortError>;
     /// The newest attempt of a job.
     fn newest(&self, job_id: &JobId) -> Result<Option<Attempt>, PortError>;
+    /// Attempts that are not settled, the oldest first, at most `most`.
+    fn open(&self, most: u32) -> Result<Vec<Attempt>, PortError>;
     /// Rows that entered the window after `at_ms`, or count always.
     fn entries_since(&self, at_ms: i64) -> Result<Vec<WindowEntry>, PortError>;
 }
@@ -89,6 +91,8 @@ pub struct Changes {
     pub removed: Vec<LeaseId>,
     /// Rows as they are now.
     pub rows: Vec<Attempt>,
+    /// Credentials that stored jobs name from now on: the one member of them that ever changes.
+    pub credentials: Vec<(LeaseId, CredentialId)>,
     /// Rows of `meta`, with their JSON text.
     pub meta: Vec<(Meta, String)>,
     /// Wake-ups, sent after the transaction.
@@ -98,7 +102,10 @@ pub struct Changes {
 impl Changes {
     /// Whether nothing has to be written.
     pub fn is_empty(&self) -> bool {
-        self.removed.is_empty() && self.rows.is_empty() && self.meta.is_empty()
+        self.removed.is_empty()
+            && self.rows.is_empty()
+            && self.credentials.is_empty()
+            && self.meta.is_empty()
     }
 }
 

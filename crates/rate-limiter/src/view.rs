@@ -5,10 +5,14 @@
 use crate::lease::Attempt;
 use crate::state::{AttemptSource, LimiterState, RPM};
 use api_types::{
-    AttemptView, LimiterGauges, OutboxRow, StateQuery, StateReply, Timestamp, limiter_object_name,
+    AttemptView, LimiterGauges, OpenAttempt, OutboxRow, StateQuery, StateReply, Timestamp,
+    limiter_object_name,
 };
 use platform::PortError;
 use serde_json::Value;
+
+/// Most open attempts that are named at once.
+const OPEN_MAX: u32 = 1_000;
 
 impl LimiterState {
     /// Answers `state`.
@@ -21,9 +25,12 @@ impl LimiterState {
     ) -> Result<StateReply, PortError> {
         let now_ms = self.advance(now_ms);
         let Some(job_id) = &query.job_id else {
-            return Ok(StateReply::Gauges(Box::new(
-                self.gauges(now_ms, alarm_at_ms),
-            )));
+            let mut gauges = self.gauges(now_ms, alarm_at_ms);
+            if query.open > 0 {
+                let rows = source.open(query.open.min(OPEN_MAX))?;
+                gauges.open = rows.iter().map(open).collect();
+            }
+            return Ok(StateReply::Gauges(Box::new(gauges)));
         };
         Ok(source.newest(job_id)?.map_or(StateReply::NoJob, |row| {
             StateReply::Job(Box::new(view(&row)))
@@ -44,7 +51,16 @@ impl LimiterState {
             effective_max_inflight: self.gate.max_inflight(&self.limits, now_ms),
             alarm_at_ms,
             limits: self.limits.clone(),
+            open: Vec::new(),
         }
+    }
+}
+
+fn open(row: &Attempt) -> OpenAttempt {
+    OpenAttempt {
+        job_id: row.job_id.clone(),
+        job_state: row.job_state,
+        created_at: Timestamp(row.created_ms),
     }
 }
 
@@ -80,6 +96,7 @@ pub(crate) fn view(row: &Attempt) -> AttemptView {
         images: row.report.images.clone(),
         withheld: row.report.withheld,
         warnings: row.report.warnings.clone(),
+        usage: row.report.tokens,
         generation_ms: row.report.generation_ms,
         error: row.report.error.clone(),
         timeline: row.timeline.clone(),

@@ -1,43 +1,32 @@
-//! `cargo x bench`: the same load at the simulator alone and through the system, in turns.
+//! `cargo x bench`: load on a temporary stack, in turns with something to compare it to.
 //!
-//! Times are reported, never judged: only counts and ratios may fail a build.
+//! Times are reported, never judged: only counts and ratios may fail a run.
 
+mod control;
+mod events;
+mod figures;
+mod generate;
 mod load;
+mod lookup;
+mod needles;
+mod page;
 mod report;
+mod service;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::clock;
 use crate::failure::{Context, Failure, Result};
-use crate::http::Client;
-use crate::interrupt;
 use crate::layout::Layout;
 use crate::say;
 use crate::setup::{Scope, Tools};
-use crate::stack::{Options, Stack, seed};
-use crate::wasm::{self, Artifact, Size};
-use crate::workers;
+use crate::wasm;
 
-use load::{Block, Target};
-use report::Level;
+/// The suites, in the order of the page.
+const SUITES: [&str; 3] = ["generate", "lookup", "control"];
 
-const SUITES: [&str; 1] = ["generate"];
-/// Connections, and requests in one block.
-const LEVELS: [(usize, usize); 3] = [(1, 20), (8, 80), (64, 192)];
-const BLOCKS: usize = 10;
-const INSTANCE: &str = "bench";
-/// A provider that answers in one exchange, so that both ways do the same work.
-const PROVIDER: &str = "openai";
-/// Small pictures: the simulator draws them, and its time is not what is measured.
-const PROMPT: &str = "sim:bytes=20000 a lighthouse";
-const ADMISSIONS: u32 = 10_000;
-const ADMISSION_LIMIT: u32 = 500;
-
-/// Runs one suite.
+/// Runs one suite. What it found is written before a figure out of its bound fails the run.
 pub fn run(layout: &Layout, suite: &str) -> Result<()> {
     if !SUITES.contains(&suite) {
         return Err(Failure::invalid(format!(
@@ -46,208 +35,42 @@ pub fn run(layout: &Layout, suite: &str) -> Result<()> {
         )));
     }
     let tools = Tools::ensure(layout, Scope::Run)?;
-    let options = Options {
-        temp: true,
-        probe: true,
-        seed_tests: true,
-        ..Options::default()
-    };
-    let stack = Stack::start(&tools, options)?;
-    let outcome = measure(layout, &stack);
-    stack.end();
-    let results = outcome?;
+    let report = match suite {
+        "lookup" => lookup::run(&tools),
+        "control" => control::run(&tools),
+        _ => generate::run(&tools),
+    }?;
+    let (git_sha, machine) = (wasm::git_sha(layout), machine());
+    let mut raw = json!({
+        "schema": 1, "suite": suite, "git_sha": git_sha, "machine": machine,
+    });
+    if let (Some(raw), Some(found)) = (raw.as_object_mut(), report.raw.as_object()) {
+        raw.extend(found.clone());
+    }
     let dir = layout.target().join("bench");
     fs::create_dir_all(&dir).context(dir.display())?;
     let path = dir.join(format!("{suite}.json"));
-    let text = serde_json::to_string(&results.raw()).context("results")?;
-    fs::write(&path, text).context(path.display())?;
-    let page = results.page();
-    fs::write(layout.at("docs/benchmarks.md"), &page).context("docs/benchmarks.md")?;
-    say::result(&page);
+    fs::write(&path, raw.to_string()).context(path.display())?;
+
+    let body = format!(
+        "Commit `{git_sha}`, {machine}.\n\n{}",
+        report.section.trim_end()
+    );
+    let shown = layout.at("docs/benchmarks.md");
+    let known = fs::read_to_string(&shown).unwrap_or_default();
+    fs::write(&shown, page::with_section(&known, suite, &body)).context(shown.display())?;
+    say::result(&body);
     say::talk(&format!("raw samples: {}", layout.shown(&path)));
-    Ok(())
-}
-
-/// Everything that one run found out.
-struct Results {
-    git_sha: String,
-    machine: String,
-    levels: Vec<Level>,
-    admission: Admission,
-    sizes: BTreeMap<String, Size>,
-}
-
-struct Admission {
-    decisions: u32,
-    granted: u64,
-    seconds: f64,
-}
-
-fn measure(layout: &Layout, stack: &Stack) -> Result<Results> {
-    let system = system(stack)?;
-    let direct = direct(stack, &system)?;
-    let mut levels = Vec::new();
-    for (connections, requests) in LEVELS {
-        say::talk(&format!("measuring with {connections} connections"));
-        let mut level = Level {
-            connections,
-            direct: Vec::new(),
-            system: Vec::new(),
-        };
-        // In turns, so that a machine that warms up or slows down does so for both.
-        for _ in 0..BLOCKS {
-            interrupt::check()?;
-            level
-                .direct
-                .push(Block::run(&direct, connections, requests));
-            level
-                .system
-                .push(Block::run(&system, connections, requests));
-        }
-        levels.push(level);
+    if report.broken.is_empty() {
+        return Ok(());
     }
-    let mut sizes = BTreeMap::new();
-    for worker in workers::discover(layout)? {
-        let size = wasm::size(&Artifact::product(&worker).module())?;
-        sizes.insert(worker.name, size);
-    }
-    Ok(Results {
-        git_sha: wasm::git_sha(layout),
-        machine: machine(),
-        levels,
-        admission: admission(stack)?,
-        sizes,
-    })
+    Err(Failure::failed(format!(
+        "{suite}: {}",
+        report.broken.join("; ")
+    )))
 }
 
-/// The way through the gateway to an instance without narrow limits.
-fn system(stack: &Stack) -> Result<Target> {
-    let bearer = format!("Bearer {}", stack.secrets.key("superadmin")?);
-    let client = Client::new(Duration::from_mins(1));
-    let org_id = stack
-        .secrets
-        .ids
-        .get("org_id")
-        .context("no seeded organization")?;
-    let instance = json!({
-        "org_id": org_id, "instance_id": INSTANCE, "name": "Bench", "status": "active",
-        "config": {
-            "api_keys": {PROVIDER: seed::SIM_KEY},
-            "providers": seed::providers(stack.sim()),
-            "rate_limits": {PROVIDER: {"rpm": 6000, "max_inflight_images": 1000}},
-            "r2_bucket": "dev-images",
-        },
-    });
-    let url = format!("{}/api/config-service/instance", stack.base_url);
-    let headers = [("authorization", bearer.as_str())];
-    let made = client.send("POST", &url, &headers, Some(&instance))?;
-    if made.status != 201 {
-        return Err(Failure::failed(format!(
-            "POST {url} answered {}: {}",
-            made.status,
-            made.text()
-        )));
-    }
-    let limits = json!({
-        "provider": PROVIDER, "account": "dev", "in_flight": 1000, "requests_per_min": 1_000_000,
-    });
-    let url = format!("{}/limits", stack.sim_control());
-    client.send("POST", &url, &[], Some(&limits))?;
-    let target = Target {
-        url: format!("{}/api/image-gen/generate", stack.base_url),
-        bearer: format!("Bearer {}", stack.secrets.key("admin")?),
-        body: json!({"prompt": PROMPT, "instance_id": INSTANCE, "provider": PROVIDER}),
-    };
-    // The first pictures warm up every worker on the way.
-    let started = clock::now();
-    loop {
-        let answer = target.send(&client)?;
-        if answer.status == 200 && started.elapsed() > Duration::from_secs(3) {
-            return Ok(target);
-        }
-        if started.elapsed() > Duration::from_secs(30) {
-            return Err(Failure::failed(format!(
-                "{} answered {}: {}",
-                target.url,
-                answer.status,
-                answer.text()
-            )));
-        }
-        interrupt::check()?;
-    }
-}
-
-/// The very request that the system sent last, from the simulator's own log.
-fn direct(stack: &Stack, system: &Target) -> Result<Target> {
-    let client = Client::new(Duration::from_mins(1));
-    system.send(&client)?;
-    let url = format!(
-        "{}/requests?limit=200&provider={PROVIDER}",
-        stack.sim_control()
-    );
-    let log = client.get(&url)?.json();
-    let last = log
-        .get("items")
-        .or(Some(&log))
-        .and_then(Value::as_array)
-        .and_then(|items| items.iter().rev().find(|item| item["method"] == "POST"))
-        .context(format!("{url} shows no request of the system"))?
-        .clone();
-    let path = last["path"].as_str().unwrap_or_default();
-    let target = Target {
-        // The log names paths as the vendor does, without the prefix of its place at the simulator.
-        url: format!("http://127.0.0.1:{}/{PROVIDER}/v1{path}", stack.sim().port),
-        bearer: "Bearer sim-ok-dev".to_owned(),
-        body: last["body"].clone(),
-    };
-    let answer = target.send(&client)?;
-    if answer.status != 200 {
-        return Err(Failure::failed(format!(
-            "the simulator refuses its own logged request with {}: {}",
-            answer.status,
-            answer.text()
-        )));
-    }
-    Ok(target)
-}
-
-/// Decisions of one limiter object, asked all at once from inside a worker.
-fn admission(stack: &Stack) -> Result<Admission> {
-    let client = Client::new(Duration::from_mins(2));
-    let id = |kind: u32| format!("0199a1c2-{kind:04x}-7000-8000-000000000000");
-    let acquire = json!({
-        "v": 1, "lease_id": id(1), "job_id": id(2), "attempt_no": 1, "instance_id": INSTANCE,
-        "provider": "ideogram", "calls": 1, "images": 1, "model": "ideogram-3",
-        "org_id": "0198f0a0-0000-7000-8000-000000000001", "request_id": id(3),
-        "estimate_usd_micros": 60_000, "upper_usd_micros": 60_000,
-        "limits": {"config_version": 1, "rpm": ADMISSION_LIMIT, "tpm": null, "max_inflight_images": null, "windows": []},
-        "run_ms": 900_000, "holder_ms": 900_000, "job": {},
-    });
-    let url = format!(
-        "{}/api/probe/__probe/limiter/instance:bench:provider:ideogram/burst",
-        stack.base_url
-    );
-    let bearer = format!("Bearer {}", stack.secrets.key("superadmin")?);
-    let body = json!({"count": ADMISSIONS, "acquire": acquire});
-    let started = clock::now();
-    let answer = client.send("POST", &url, &[("authorization", &bearer)], Some(&body))?;
-    let seconds = started.elapsed().as_secs_f64();
-    let granted = answer.json()["granted"].as_u64();
-    match granted {
-        // The one thing here that may fail a run: a count.
-        Some(granted) if granted == u64::from(ADMISSION_LIMIT) => Ok(Admission {
-            decisions: ADMISSIONS,
-            granted,
-            seconds,
-        }),
-        _ => Err(Failure::failed(format!(
-            "{ADMISSIONS} admissions at limit {ADMISSION_LIMIT}: {} {}",
-            answer.status,
-            answer.text()
-        ))),
-    }
-}
-
+/// Processors and their model, which a reader needs to compare; never the host's name.
 fn machine() -> String {
     let model = fs::read_to_string("/proc/cpuinfo")
         .ok()

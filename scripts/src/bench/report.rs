@@ -1,9 +1,18 @@
-//! Numbers of a run: percentiles, confidence, the page and the raw file.
+//! Numbers of a run: percentiles and confidence.
 
 use serde_json::{Value, json};
 
 use super::load::Block;
-use super::{PROMPT, PROVIDER, Results};
+
+/// What a suite found.
+pub(super) struct Report {
+    /// Its part of the page, without heading.
+    pub(super) section: String,
+    /// Members of the raw file.
+    pub(super) raw: Value,
+    /// Figures out of their bounds.
+    pub(super) broken: Vec<String>,
+}
 
 /// Both ways at one number of connections.
 pub(super) struct Level {
@@ -14,8 +23,8 @@ pub(super) struct Level {
 
 /// Mean over blocks with half the width of its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Estimate {
-    mean: f64,
+pub(super) struct Estimate {
+    pub(super) mean: f64,
     half_width: f64,
 }
 
@@ -35,22 +44,35 @@ impl Estimate {
         }
     }
 
-    fn text(self) -> String {
-        format!("{:.1} ± {:.1}", self.mean, self.half_width)
+    pub(super) fn text(self) -> String {
+        self.text_to(1)
+    }
+
+    /// With so many digits behind the point.
+    pub(super) fn text_to(self, digits: usize) -> String {
+        format!("{:.digits$} ± {:.digits$}", self.mean, self.half_width)
     }
 }
 
 impl Level {
-    fn rate(blocks: &[Block]) -> Estimate {
-        let rates: Vec<f64> = blocks
-            .iter()
-            .map(|block| block.latencies_ms.len() as f64 / block.seconds.max(1e-9))
-            .collect();
+    pub(super) fn rate(blocks: &[Block]) -> Estimate {
+        let rates: Vec<f64> = blocks.iter().map(rate).collect();
         Estimate::of(&rates)
     }
 
+    /// Requests per second through the system for each one of the direct way, block by block.
+    pub(super) fn ratio(&self) -> Estimate {
+        let ratios: Vec<f64> = self
+            .direct
+            .iter()
+            .zip(&self.system)
+            .map(|(direct, system)| rate(system) / rate(direct).max(1e-9))
+            .collect();
+        Estimate::of(&ratios)
+    }
+
     /// Percentile through the system minus that of the simulator, block by block.
-    fn added_ms(&self, percentile: f64) -> Estimate {
+    pub(super) fn added_ms(&self, percentile: f64) -> Estimate {
         let added: Vec<f64> = self
             .direct
             .iter()
@@ -63,11 +85,11 @@ impl Level {
         Estimate::of(&added)
     }
 
-    fn failures(blocks: &[Block]) -> usize {
+    pub(super) fn failures(blocks: &[Block]) -> usize {
         blocks.iter().map(|block| block.failures).sum()
     }
 
-    fn raw(&self) -> Value {
+    pub(super) fn raw(&self) -> Value {
         let blocks = |blocks: &[Block]| -> Vec<Value> {
             blocks
                 .iter()
@@ -86,6 +108,30 @@ impl Level {
     }
 }
 
+/// A table of levels whose direct way is `GET /health`.
+pub(super) fn against_health(levels: &[Level]) -> String {
+    let mut lines = vec![
+        "| Connections | Reads per second | `GET /health` per second | Ratio | Failed |".to_owned(),
+        "|---|---|---|---|---|".to_owned(),
+    ];
+    for level in levels {
+        lines.push(format!(
+            "| {} | {} | {} | {} | {} |",
+            level.connections,
+            Level::rate(&level.system).text(),
+            Level::rate(&level.direct).text(),
+            level.ratio().text_to(2),
+            Level::failures(&level.system) + Level::failures(&level.direct),
+        ));
+    }
+    lines.join("\n")
+}
+
+/// Good answers per second.
+fn rate(block: &Block) -> f64 {
+    block.latencies_ms.len() as f64 / block.seconds.max(1e-9)
+}
+
 /// Nearest rank; 0 without samples.
 fn quantile(samples: &[f64], percentile: f64) -> f64 {
     let mut sorted = samples.to_vec();
@@ -95,78 +141,6 @@ fn quantile(samples: &[f64], percentile: f64) -> f64 {
         .get(rank.saturating_sub(1))
         .copied()
         .unwrap_or_default()
-}
-
-impl Results {
-    pub(super) fn raw(&self) -> Value {
-        json!({
-            "schema": 1,
-            "suite": "generate",
-            "git_sha": self.git_sha,
-            "machine": self.machine,
-            "levels": self.levels.iter().map(Level::raw).collect::<Vec<_>>(),
-            "admission": {
-                "decisions": self.admission.decisions, "granted": self.admission.granted,
-                "seconds": self.admission.seconds,
-            },
-            "wasm": self.sizes,
-        })
-    }
-
-    pub(super) fn page(&self) -> String {
-        let mut lines = vec![
-            "# Benchmarks".to_owned(),
-            String::new(),
-            format!(
-                "Written by `cargo x bench` at commit `{}` on {}. Simulator, all workers and the load share these processors, so rates are a floor, not a promise.",
-                self.git_sha, self.machine
-            ),
-            String::new(),
-            "## generate".to_owned(),
-            String::new(),
-            format!(
-                "Closed loops of `POST /generate` with provider `{PROVIDER}` and prompt `{PROMPT}`, in ten turns with the same request sent to the simulator directly. Mean over the turns with its 95 % confidence interval. \"Added\" is the percentile through the system minus the simulator's own."
-            ),
-            String::new(),
-            "| Connections | Requests per second | Simulator alone | Added p50, ms | Added p99, ms | Failed |".to_owned(),
-            "|---|---|---|---|---|---|".to_owned(),
-        ];
-        for level in &self.levels {
-            lines.push(format!(
-                "| {} | {} | {} | {} | {} | {} |",
-                level.connections,
-                Level::rate(&level.system).text(),
-                Level::rate(&level.direct).text(),
-                level.added_ms(50.0).text(),
-                level.added_ms(99.0).text(),
-                Level::failures(&level.system),
-            ));
-        }
-        let admission = &self.admission;
-        lines.extend([
-            String::new(),
-            "## admission".to_owned(),
-            String::new(),
-            format!(
-                "{} decisions of one limiter object, asked at once: {} granted, {:.0} decisions per second.",
-                admission.decisions,
-                admission.granted,
-                f64::from(admission.decisions) / admission.seconds.max(1e-9)
-            ),
-            String::new(),
-            "## Size of the workers".to_owned(),
-            String::new(),
-            "| Worker | Bytes | Gzip |".to_owned(),
-            "|---|---|---|".to_owned(),
-        ]);
-        for (name, size) in &self.sizes {
-            lines.push(format!(
-                "| {name} | {} | {} |",
-                size.raw_bytes, size.gzip_bytes
-            ));
-        }
-        lines.join("\n") + "\n"
-    }
 }
 
 #[cfg(test)]
@@ -197,5 +171,23 @@ mod tests {
         assert!((added.mean - 25.0).abs() < 1e-9 && added.half_width < 1e-9);
         assert!((Level::rate(&level.system).mean - 5.0).abs() < 1e-9);
         assert_eq!(Level::failures(&level.system), 10);
+    }
+
+    #[test]
+    fn the_ratio_is_of_good_answers_in_the_same_turn() {
+        let block = |good, seconds| Block {
+            latencies_ms: vec![1.0; good],
+            failures: 0,
+            seconds,
+        };
+        // The machine slows down by half in the second turn, for both: the ratio does not.
+        let level = Level {
+            connections: 1,
+            direct: vec![block(100, 1.0), block(100, 2.0)],
+            system: vec![block(90, 1.0), block(90, 2.0)],
+        };
+        let ratio = level.ratio();
+        assert!((ratio.mean - 0.9).abs() < 1e-9 && ratio.half_width < 1e-9);
+        assert_eq!(ratio.text_to(2), "0.90 ± 0.00");
     }
 }

@@ -3,9 +3,10 @@
 mod keys;
 mod screen;
 mod watch;
+mod web_server;
 
 use std::fs;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
 use serde_json::json;
@@ -23,17 +24,19 @@ use crate::setup::{Scope, Tools};
 use crate::stack::cron::Crons;
 use crate::stack::{self, Options, Stack};
 use crate::wasm::{self, Artifact};
+use crate::web;
 use crate::workers::Graph;
 
 use keys::Keys;
 use watch::{Change, Watch};
+use web_server::WebServer;
 
 const TICK: Duration = Duration::from_millis(50);
 const SIMULATOR: &str = "provider-sim";
 
 /// Runs until `q`, Ctrl-C or `--stop` from elsewhere.
 pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
-    let options = Options {
+    let mut options = Options {
         port: args.port,
         empty: args.empty,
         ..Options::default()
@@ -53,12 +56,25 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         }
     }
     let tools = Tools::ensure(layout, Scope::Run)?;
+    let web_url = if args.web_watch {
+        Some(web_server::choose_url()?)
+    } else {
+        None
+    };
+    options.public_origins.extend(web_url.clone());
     let stack = Stack::start(&tools, options)?;
+    let web_server = match web_url {
+        Some(url) => Some(WebServer::start(&tools, &stack, url)?),
+        None => None,
+    };
     let crons = Crons::start(stack.base_url.clone(), stack.crons()?);
     let watch = Watch::start(layout)?;
     let graph = Graph::load(layout)?;
     let keys = Keys::start();
     say::result(&screen::ready(layout, &stack, keys.are_read())?);
+    if let Some(server) = &web_server {
+        say::result(&format!("  pages with hot reload  {}", server.url));
+    }
     say::talk(&format!("ready in {}", clock::spoken(started.elapsed())));
     let mut dev = Dev {
         tools,
@@ -66,6 +82,7 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         graph,
         build: None,
         again: false,
+        builds_web: web_server.is_none(),
         tailing: None,
         faults: false,
     };
@@ -74,6 +91,7 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
     interrupt::ask();
     drop(keys);
     drop(crons);
+    drop(web_server);
     drop(dev.build);
     dev.stack.end();
     say::talk("ended");
@@ -101,6 +119,8 @@ struct Dev {
     build: Option<Receiver<Result<Vec<String>>>>,
     /// Something changed while a build was running.
     again: bool,
+    /// The bundle follows its sources; not while Vite serves these.
+    builds_web: bool,
     /// Bytes of wrangler's log that were shown already.
     tailing: Option<u64>,
     faults: bool,
@@ -180,6 +200,7 @@ impl Dev {
                     }
                     Err(failure) => say::talk(&format!("error: {failure}")),
                 },
+                Change::Web => self.again |= self.builds_web,
                 Change::Configuration => self.report(|dev| dev.stack.render()),
                 Change::Migration => self.report(|dev| {
                     if dev.stack.migration_is_due()? {
@@ -200,7 +221,7 @@ impl Dev {
         }
     }
 
-    /// One build at a time; which workers it concerns follows from their input digests.
+    /// One build at a time; which workers it concerns, and whether the bundle, follows from their input digests.
     fn start_build(&mut self) {
         if !self.again || self.build.is_some() {
             return;
@@ -208,18 +229,36 @@ impl Dev {
         self.again = false;
         let tools = self.tools.clone();
         let artifacts: Vec<Artifact> = self.stack.workers.iter().map(Artifact::product).collect();
+        let web_of = self.builds_web.then(|| self.stack.git_sha.clone());
         let (done, outcome) = channel();
         std::thread::spawn(move || {
+            // A failure of one hides no success of the other.
             let _ = done.send(wasm::build(&tools, &artifacts));
+            if let Some(git_sha) = web_of {
+                let built = web::build(&tools, &git_sha);
+                let name = "the web application".to_owned();
+                let _ = done.send(built.map(|built| built.then_some(name).into_iter().collect()));
+            }
         });
         self.build = Some(outcome);
     }
 
     fn finish_build(&mut self) {
-        let Some(outcome) = self.build.as_ref().and_then(|build| build.try_recv().ok()) else {
-            return;
-        };
-        self.build = None;
+        loop {
+            let Some(build) = &self.build else { return };
+            match build.try_recv() {
+                Ok(outcome) => self.tell(outcome),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.build = None;
+                    self.start_build();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tell(&self, outcome: Result<Vec<String>>) {
         match outcome {
             Ok(built) if built.is_empty() => {}
             Ok(built) => say::talk(&format!("serving the new build of {}", built.join(", "))),
@@ -228,7 +267,6 @@ impl Dev {
                 say::talk(&format!("serving the build of {}", self.last_good_build()));
             }
         }
-        self.start_build();
     }
 
     fn last_good_build(&self) -> String {

@@ -27,6 +27,7 @@ fn render(url: &str, key: &str, state: &str, logs: &str, workers: usize) -> Stri
   console  {url}    explorer  {url}/cdn-cgi/explorer/
   state    {state}    logs  {logs}
 
+  # this key signs in to the console; the calls below send it too
   export KEY={key}
   curl -s {url}/api/image-gen/generate -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{{"prompt":"a lighthouse","instance_id":"development"}}' | tee answer.json
   curl -so image.png "$(grep -o '"image_url":"[^"]*' answer.json | head -1 | cut -d'"' -f4)"
@@ -46,6 +47,7 @@ mod tests {
         for part in [
             "Switchyard is up (4 workers",
             "http://127.0.0.1:1/cdn-cgi/explorer/",
+            "this key signs in to the console",
             "export KEY=sy_k",
             r#"-d '{"prompt":"a lighthouse","instance_id":"development"}'"#,
         ] {

@@ -1,5 +1,6 @@
 //! The things that setup checks and installs, one variant each.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,12 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::digest;
 use crate::failure::{Context, Exit, Failure, Result};
 use crate::process::{Step, capture};
+use crate::web;
 
-use super::machine::{commit_date, free_disk_gb, version_in};
-use super::{Tools, bare_command};
+use super::machine::{commit_date, version_in};
+use super::{Tools, bare_command, disk};
 
 const WASM: &str = "wasm32-unknown-unknown";
+/// Debian's package, and its program.
+const CHROMIUM: &str = "chromium";
 pub(super) const NODE_STAMP: &str = "scripts/node_modules/.switchyard-lock-hash";
+pub(super) const WEB_STAMP: &str = "workers/console/web/node_modules/.switchyard-lock-hash";
+/// The program that builds the web application.
+pub(super) const WEB_PROGRAM: &str = "workers/console/web/node_modules/.bin/vite";
 
 /// What setup needs from `npm ci`.
 pub(super) const NODE_PROGRAMS: [&str; 5] = ["node", "wrangler", "esbuild", "wasm-opt", "workerd"];
@@ -43,8 +50,8 @@ pub(super) enum OnFailure {
 pub enum Item {
     /// git, recent enough.
     Git,
-    /// Free disk space.
-    Disk,
+    /// Free disk space for this much.
+    Disk(Scope),
     /// Any node with npm.
     Npm,
     /// The stable toolchain with its components.
@@ -55,22 +62,27 @@ pub enum Item {
     Clang,
     /// `npm ci` in `scripts/`.
     NodeTools,
+    /// `npm ci` in `workers/console/web`.
+    WebPackages,
     /// A program from crates.io.
     CargoTool(String),
     /// A virtual environment with the packages of `[pypi]`.
     Python,
+    /// The browser that tests drive.
+    Chromium,
 }
 
 impl Item {
     pub(super) fn all(tools: &Tools, scope: Scope) -> Vec<Self> {
         let mut items = vec![
             Self::Git,
-            Self::Disk,
+            Self::Disk(scope),
             Self::Npm,
             Self::Rust,
             Self::Nightly,
             Self::Clang,
             Self::NodeTools,
+            Self::WebPackages,
         ];
         let run_tools = ["wasm-bindgen-cli", "worker-build"];
         let wanted = |name: &String| scope == Scope::Full || run_tools.contains(&name.as_str());
@@ -84,7 +96,7 @@ impl Item {
                 .map(Self::CargoTool),
         );
         if scope == Scope::Full {
-            items.push(Self::Python);
+            items.extend([Self::Python, Self::Chromium]);
         }
         items
     }
@@ -92,20 +104,22 @@ impl Item {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Git => "git",
-            Self::Disk => "disk space",
+            Self::Disk(_) => "disk space",
             Self::Npm => "npm",
             Self::Rust => "rust",
             Self::Nightly => "nightly",
             Self::Clang => "clang",
             Self::NodeTools => "node tools",
+            Self::WebPackages => "web packages",
             Self::CargoTool(name) => name,
             Self::Python => "python",
+            Self::Chromium => CHROMIUM,
         }
     }
 
     pub(super) fn on_failure(&self) -> OnFailure {
         match self {
-            Self::Git | Self::Disk | Self::Npm | Self::Rust | Self::Clang => {
+            Self::Git | Self::Disk(_) | Self::Npm | Self::Rust | Self::Clang => {
                 OnFailure::Stop(Exit::InvalidInput)
             }
             Self::Nightly => OnFailure::Skip(
@@ -114,8 +128,11 @@ impl Item {
             Self::CargoTool(name) if name == "cargo-deny" => {
                 OnFailure::Skip("licences, bans and sources of dependencies are not checked")
             }
-            Self::NodeTools | Self::CargoTool(_) => OnFailure::Stop(Exit::Failed),
+            Self::NodeTools | Self::WebPackages | Self::CargoTool(_) => {
+                OnFailure::Stop(Exit::Failed)
+            }
             Self::Python => OnFailure::Skip("the Python client is not tested"),
+            Self::Chromium => OnFailure::Skip("the console is not tested in a browser"),
         }
     }
 
@@ -123,7 +140,9 @@ impl Item {
     pub(super) fn missing(&self, tools: &Tools) -> Option<String> {
         match self {
             Self::Git => missing_git(&tools.versions.minimum.git),
-            Self::Disk => missing_disk(tools),
+            Self::Disk(scope) => {
+                disk::missing(tools, *scope).unwrap_or_else(|failure| Some(failure.message))
+            }
             Self::Npm => capture(Command::new("npm").arg("--version"))
                 .err()
                 .map(|_| "`npm --version` does not work".to_owned()),
@@ -142,6 +161,7 @@ impl Item {
             .map(|_| "no clang that compiles for wasm32".to_owned()),
             Self::NodeTools => (!node_tools_are_current(tools))
                 .then(|| "node_modules does not match package-lock.json".to_owned()),
+            Self::WebPackages => missing_web_packages(tools),
             Self::CargoTool(name) => match tools.cargo_tool(name) {
                 Ok(program) if program.is_file() => None,
                 Ok(_) => Some("not in the cache".to_owned()),
@@ -149,13 +169,24 @@ impl Item {
             },
             Self::Python => (!python_stamp(tools).exists())
                 .then(|| "no complete virtual environment".to_owned()),
+            Self::Chromium => match chromium() {
+                None => Some("no program `chromium`".to_owned()),
+                Some(program) => capture(Command::new(&program).arg("--version"))
+                    .err()
+                    .map(|_| format!("`{} --version` does not work", program.display())),
+            },
         }
     }
 
     /// Files whose existence proves the item in the next, quick run.
     pub(super) fn files(&self, tools: &Tools) -> Result<Vec<PathBuf>> {
         Ok(match self {
-            Self::Git | Self::Disk | Self::Npm | Self::Clang | Self::NodeTools => Vec::new(),
+            Self::Git
+            | Self::Disk(_)
+            | Self::Npm
+            | Self::Clang
+            | Self::NodeTools
+            | Self::WebPackages => Vec::new(),
             Self::Rust => {
                 let sysroot = sysroot(tools, None)?;
                 vec![sysroot.join("lib/rustlib").join(WASM)]
@@ -169,6 +200,7 @@ impl Item {
             }
             Self::CargoTool(name) => vec![tools.cargo_tool(name)?],
             Self::Python => vec![python_stamp(tools), tools.python()],
+            Self::Chromium => chromium().into_iter().collect(),
         })
     }
 
@@ -178,20 +210,29 @@ impl Item {
                 "install git {} or newer",
                 tools.versions.minimum.git
             ))),
-            Self::Disk => Err(Failure::invalid(format!(
-                "free {} GB where {} lies",
-                tools.versions.minimum.free_disk_gb,
-                tools.layout.root.display()
+            Self::Disk(_) => Err(Failure::invalid(format!(
+                "too little disk: {}",
+                self.missing(tools).unwrap_or_default()
             ))),
             Self::Npm => Err(Failure::invalid(
                 "install Node.js with npm (any version; the right one is then fetched by npm)",
             )),
             Self::Rust => install_rust(tools),
             Self::Nightly => install_nightly(tools),
-            Self::Clang => install_clang(tools),
+            Self::Clang => install_debian(
+                tools,
+                "clang",
+                "install clang with wasm32 support (Debian: apt-get install -y clang)",
+            ),
             Self::NodeTools => install_node_tools(tools),
+            Self::WebPackages => install_web_packages(tools),
             Self::CargoTool(name) => install_cargo_tool(tools, name),
             Self::Python => install_python(tools),
+            Self::Chromium => install_debian(
+                tools,
+                CHROMIUM,
+                "install chromium (Debian: apt-get install -y chromium) or name one in CHROMIUM_BIN",
+            ),
         }
     }
 }
@@ -208,14 +249,6 @@ fn missing_git(minimum: &str) -> Option<String> {
         )),
         Some(_) => None,
     }
-}
-
-fn missing_disk(tools: &Tools) -> Option<String> {
-    let free = free_disk_gb(&tools.layout.root).ok()?;
-    let needed = tools.versions.minimum.free_disk_gb;
-    // An existing build has taken its share already.
-    let built = tools.layout.target().join("wasm").is_dir();
-    (free < needed && !built).then(|| format!("{free} GB free, {needed} needed"))
 }
 
 fn sysroot(tools: &Tools, toolchain: Option<&str>) -> Result<PathBuf> {
@@ -288,27 +321,51 @@ fn install_nightly(tools: &Tools) -> Result<()> {
     run(tools, "setup-nightly", "installing nightly Rust", &command)
 }
 
-fn install_clang(tools: &Tools) -> Result<()> {
-    let by_hand =
-        || Failure::invalid("install clang with wasm32 support (Debian: apt-get install -y clang)");
+/// As root on Debian; everywhere else the failure says what to do.
+fn install_debian(tools: &Tools, package: &str, by_hand: &str) -> Result<()> {
+    let refused = || Failure::invalid(by_hand);
     if !nix::unistd::geteuid().is_root()
         || capture(Command::new("apt-get").arg("--version")).is_err()
     {
-        return Err(by_hand());
+        return Err(refused());
     }
     let mut command = bare_command(&tools.layout, "apt-get");
     command
-        .args(["install", "-y", "clang"])
+        // Another package manager may be at work, such as a new machine's own updates.
+        .args(["-o", "DPkg::Lock::Timeout=300", "install", "-y", package])
         .env("DEBIAN_FRONTEND", "noninteractive");
-    if run(tools, "setup-clang", "installing clang", &command).is_ok() {
+    let name = format!("setup-{package}");
+    let label = format!("installing {package}");
+    if run(tools, &name, &label, &command).is_ok() {
         return Ok(());
     }
     // A fresh image has no package lists yet.
     let mut update = bare_command(&tools.layout, "apt-get");
     update.arg("update");
     run(tools, "setup-apt", "reading package lists", &update)
-        .and_then(|()| run(tools, "setup-clang", "installing clang", &command))
-        .map_err(|_| by_hand())
+        .and_then(|()| run(tools, &name, &label, &command))
+        .map_err(|_| refused())
+}
+
+/// The program that browser tests start: `CHROMIUM_BIN`, else `chromium` on the PATH.
+pub fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM_BIN").filter(|named| !named.is_empty());
+    chromium_in(named.as_deref(), std::env::var_os("PATH").as_deref())
+}
+
+fn chromium_in(named: Option<&OsStr>, path: Option<&OsStr>) -> Option<PathBuf> {
+    if let Some(named) = named {
+        let named = PathBuf::from(named);
+        return named.is_file().then_some(named);
+    }
+    std::env::split_paths(path?)
+        .map(|dir| dir.join(CHROMIUM))
+        .find(|program| program.is_file())
+}
+
+/// Somebody has followed the advice of the setup that left the browser out.
+pub(super) fn chromium_appeared(skipped: &[(String, String)]) -> bool {
+    skipped.iter().any(|(name, _)| name == CHROMIUM) && chromium().is_some()
 }
 
 pub(super) fn node_lock_hash(tools: &Tools) -> Result<String> {
@@ -337,6 +394,33 @@ fn install_node_tools(tools: &Tools) -> Result<()> {
     fs::write(&stamp, node_lock_hash(tools)?).context(stamp.display())
 }
 
+pub(super) fn web_lock_hash(tools: &Tools) -> Result<String> {
+    let files = ["package.json", "package-lock.json"];
+    let files = files.map(|file| tools.layout.at(web::DIR).join(file));
+    digest::of_files(&tools.layout.root, files.to_vec())
+}
+
+pub(super) fn missing_web_packages(tools: &Tools) -> Option<String> {
+    let stamp = fs::read_to_string(tools.layout.at(WEB_STAMP)).unwrap_or_default();
+    let current = web_lock_hash(tools).is_ok_and(|hash| hash == stamp);
+    let there = tools.layout.at(WEB_PROGRAM).exists();
+    (!current || !there).then(|| format!("{}/node_modules does not match its lock file", web::DIR))
+}
+
+/// With the pinned node, which `npm ci` in `scripts/` has brought.
+fn install_web_packages(tools: &Tools) -> Result<()> {
+    let hash = web_lock_hash(tools)?;
+    let mut command = tools.command("npm");
+    command
+        // The build needs what npm calls development packages, whatever NODE_ENV says.
+        .args(["ci", "--include=dev", "--no-audit", "--no-fund"])
+        .current_dir(tools.layout.at(web::DIR));
+    let label = format!("npm ci in {}", web::DIR);
+    run(tools, "setup-web", &label, &command)?;
+    let stamp = tools.layout.at(WEB_STAMP);
+    fs::write(&stamp, hash).context(stamp.display())
+}
+
 /// Shared by all tools of one run and removed afterwards.
 pub(super) fn build_dir(tools: &Tools) -> PathBuf {
     tools.cache.join(".build")
@@ -358,7 +442,10 @@ fn install_cargo_tool(tools: &Tools, name: &str) -> Result<()> {
         .arg("--root")
         .arg(&partial)
         .arg(name)
-        .env("CARGO_TARGET_DIR", build_dir(tools));
+        .env("CARGO_TARGET_DIR", build_dir(tools))
+        // Nobody debugs these programs, and what would help to takes most of the space.
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env("CARGO_INCREMENTAL", "0");
     run(
         tools,
         &format!("setup-{name}"),
@@ -436,8 +523,14 @@ mod tests {
         let tools = tools(PathBuf::from("/nowhere"));
         let run = Item::all(&tools, Scope::Run);
         let full = Item::all(&tools, Scope::Full);
-        assert!(run.iter().all(|item| full.contains(item)));
+        let is_disk = |item: &&Item| matches!(item, Item::Disk(_));
+        assert!(run.iter().all(|item| is_disk(&item) || full.contains(item)));
+        assert_eq!(run.iter().find(is_disk), Some(&Item::Disk(Scope::Run)));
+        assert_eq!(full.iter().find(is_disk), Some(&Item::Disk(Scope::Full)));
         assert!(!run.contains(&Item::CargoTool("cargo-deny".into())));
+        assert!(!run.contains(&Item::Chromium));
+        // The console cannot be served without its bundle.
+        assert!(run.contains(&Item::WebPackages));
         assert!(run.contains(&Item::CargoTool("worker-build".into())));
     }
 
@@ -480,6 +573,44 @@ mod tests {
             OnFailure::Stop(Exit::Failed)
         );
         assert!(matches!(Item::Python.on_failure(), OnFailure::Skip(_)));
+        assert!(matches!(Item::Chromium.on_failure(), OnFailure::Skip(_)));
         assert!(matches!(Item::Nightly.on_failure(), OnFailure::Skip(_)));
+    }
+
+    #[test]
+    fn packages_of_another_lock_file_or_without_the_builder_are_missing() {
+        let dir = Scratch::new("web");
+        let mut tools = tools(PathBuf::from("/nowhere"));
+        tools.layout = Layout {
+            root: dir.path().to_owned(),
+        };
+        let bin = tools.layout.at(WEB_PROGRAM);
+        fs::create_dir_all(bin.parent().unwrap()).unwrap();
+        for file in ["package.json", "package-lock.json"] {
+            fs::write(tools.layout.at(web::DIR).join(file), "{}").unwrap();
+        }
+        assert!(missing_web_packages(&tools).is_some());
+        fs::write(&bin, "").unwrap();
+        let hash = web_lock_hash(&tools).unwrap();
+        fs::write(tools.layout.at(WEB_STAMP), hash).unwrap();
+        assert_eq!(missing_web_packages(&tools), None);
+        let lock = tools.layout.at(web::DIR).join("package-lock.json");
+        fs::write(lock, "{\"changed\":1}").unwrap();
+        assert!(missing_web_packages(&tools).is_some());
+        fs::remove_file(bin).unwrap();
+        assert!(missing_web_packages(&tools).is_some());
+    }
+
+    #[test]
+    fn a_named_browser_wins_over_the_path_and_must_exist() {
+        let dir = Scratch::new("browser");
+        let program = dir.path().join(CHROMIUM);
+        let path = dir.path().as_os_str();
+        assert_eq!(chromium_in(None, Some(path)), None);
+        fs::write(&program, "").unwrap();
+        assert_eq!(chromium_in(None, Some(path)), Some(program.clone()));
+        let named = chromium_in(Some(program.as_os_str()), None);
+        assert_eq!(named, Some(program));
+        assert_eq!(chromium_in(Some(OsStr::new("/nowhere")), Some(path)), None);
     }
 }

@@ -14,11 +14,11 @@ pub(super) fn version_in(text: &str) -> Option<(u32, u32)> {
     })
 }
 
-/// Free space for this user, in GB.
-pub(super) fn free_disk_gb(path: &Path) -> Result<u64> {
+/// Free space for this user, in MB.
+pub(super) fn free_disk_mb(path: &Path) -> Result<u64> {
     let stat = nix::sys::statvfs::statvfs(path).context(path.display())?;
     let blocks: u64 = stat.blocks_available();
-    Ok(blocks * stat.fragment_size() / 1_000_000_000)
+    Ok(blocks * stat.fragment_size() / 1_000_000)
 }
 
 /// `commit-date: 2026-11-01` of `rustc -vV`.

@@ -3,6 +3,7 @@
 //! In scope: toolchains, node packages, cargo tools, a Python environment, the environment that
 //! children get. Out of scope: services and accounts; nothing here needs one.
 
+mod disk;
 mod item;
 mod machine;
 mod record;
@@ -17,8 +18,9 @@ use crate::layout::{self, Layout};
 use crate::say;
 use crate::versions::Versions;
 
+pub use disk::DiskMb;
 use item::OnFailure;
-pub use item::{Item, Scope};
+pub use item::{Item, Scope, chromium};
 use record::Record;
 
 /// Environment of cargo's own `run`, which must not leak into the builds that we start.
@@ -56,6 +58,8 @@ impl Tools {
         if let Some(known) = Record::load(&tools.cache)
             && known.covers(&hash, scope)
             && item::node_tools_are_current(&tools)
+            && item::missing_web_packages(&tools).is_none()
+            && !item::chromium_appeared(&known.skipped)
         {
             tools.skipped = known.skipped;
             return Ok(tools);
@@ -80,6 +84,7 @@ impl Tools {
             match (item.install(&tools), item.on_failure()) {
                 (Ok(()), _) => installed += 1,
                 (Err(failure), OnFailure::Stop(exit)) => {
+                    let _ = fs::remove_dir_all(item::build_dir(&tools));
                     return Err(Failure { exit, ..failure });
                 }
                 (Err(failure), OnFailure::Skip(consequence)) => {
@@ -102,6 +107,15 @@ impl Tools {
             ));
         }
         Ok(tools)
+    }
+
+    /// Fails when the disk has no room for what is still to be written: known before the first step rather than in the
+    /// middle of one, also where nothing is to be installed.
+    pub fn need_room(&self, scope: Scope) -> Result<()> {
+        match disk::missing(self, scope)? {
+            None => Ok(()),
+            Some(line) => Err(Failure::invalid(format!("too little disk: {line}"))),
+        }
     }
 
     /// Names what is missing, changes nothing.
@@ -219,6 +233,7 @@ mod tests {
     use super::*;
     use crate::failure::Exit;
     use crate::scratch::Scratch;
+    use crate::web;
 
     /// A checkout whose machine can never be good enough: only the quick way can succeed.
     fn impossible_checkout(dir: &std::path::Path) -> Layout {
@@ -238,6 +253,12 @@ mod tests {
         for program in item::NODE_PROGRAMS {
             fs::write(layout.node_bin().join(program), "").unwrap();
         }
+        let vite = layout.at(item::WEB_PROGRAM);
+        fs::create_dir_all(vite.parent().unwrap()).unwrap();
+        fs::write(vite, "").unwrap();
+        for file in ["package.json", "package-lock.json"] {
+            fs::write(layout.at(web::DIR).join(file), "{}").unwrap();
+        }
         layout
     }
 
@@ -246,6 +267,11 @@ mod tests {
         fs::write(
             layout.at(item::NODE_STAMP),
             item::node_lock_hash(&tools).unwrap(),
+        )
+        .unwrap();
+        fs::write(
+            layout.at(item::WEB_STAMP),
+            item::web_lock_hash(&tools).unwrap(),
         )
         .unwrap();
         for item in Item::all(&tools, Scope::Full) {
@@ -292,6 +318,10 @@ mod tests {
             },
             |layout: &Layout, _: &Tools| {
                 fs::remove_file(layout.node_bin().join("wrangler")).unwrap();
+            },
+            |layout: &Layout, _: &Tools| {
+                let lock = layout.at(web::DIR).join("package-lock.json");
+                fs::write(lock, "{\"changed\":1}").unwrap();
             },
         ] {
             let (dir, cache) = (Scratch::new("checkout"), Scratch::new("cache"));

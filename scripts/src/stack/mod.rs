@@ -5,6 +5,7 @@
 
 pub mod cron;
 pub mod migrate;
+mod registry;
 pub mod restarts;
 pub mod seed;
 pub mod serve;
@@ -33,7 +34,8 @@ use crate::secrets::Secrets;
 use crate::session::{ChildGroup, Session, SimPorts};
 use crate::setup::Tools;
 use crate::wasm::{self, Artifact};
-use crate::workers::{self, GATEWAY, Worker};
+use crate::web;
+use crate::workers::{self, GATEWAY, OUTAGE, Worker};
 
 use restarts::{Restarts, Verdict};
 use sim::Simulator;
@@ -47,7 +49,8 @@ const SIM_PORTS: SimPorts = SimPorts {
     image_port: 8798,
     alt_port: 8799,
 };
-const HEALTH_DEADLINE: Duration = Duration::from_mins(1);
+/// Only ends a start that never succeeds: several stacks at once on a busy machine take a while.
+const HEALTH_DEADLINE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What to start.
@@ -61,8 +64,12 @@ pub struct Options {
     pub empty: bool,
     /// With the worker that holds the test routes.
     pub probe: bool,
+    /// With the worker that can be told to fail in config-service's place.
+    pub outage: bool,
     /// With the foreign organization that the authorization tests need.
     pub seed_tests: bool,
+    /// Origins besides the gateway's own that pages may call from.
+    pub public_origins: Vec<String>,
     /// Extra vars on every worker.
     pub knobs: BTreeMap<String, String>,
 }
@@ -72,6 +79,8 @@ pub struct Options {
 pub struct Stack {
     tools: Tools,
     options: Options,
+    /// The commit that this session names everywhere: workers and pages compare it.
+    pub git_sha: String,
     /// Folder of the session.
     pub dir: PathBuf,
     /// The workers, the gateway first.
@@ -117,13 +126,18 @@ impl Stack {
         if options.temp {
             remove_dead_stacks(layout);
         }
+        let git_sha = wasm::git_sha(layout);
         wasm::build(tools, &artifacts(layout, &options)?)?;
+        web::build(tools, &git_sha)?;
         sim::build(tools)?;
         interrupt::check()?;
 
         let mut workers = workers::discover(layout)?;
         if options.probe {
             workers.push(workers::probe(layout));
+        }
+        if options.outage {
+            workers.push(workers::outage(layout));
         }
         let known = Session::load(&dir).map(|session| session.sim);
         let logs = dir.join("logs");
@@ -136,14 +150,7 @@ impl Stack {
         let port = choose_port(&options)?;
         let base_url = format!("http://127.0.0.1:{port}");
         let mut secrets = Secrets::of_session(&dir)?;
-        let target = Target {
-            dir: dir.clone(),
-            base_url: base_url.clone(),
-            environment: if options.temp { "test" } else { "local" }.to_owned(),
-            git_sha: wasm::git_sha(layout),
-            probe: options.probe,
-            knobs: options.knobs.clone(),
-        };
+        let target = target(&dir, &base_url, &git_sha, &options);
         let configs = render::write_all(&workers, &secrets, &target)?;
         let databases = render::databases(&configs)?;
         migrate::apply(tools, &databases, &dir, options.temp)?;
@@ -153,6 +160,7 @@ impl Stack {
         let mut stack = Self {
             tools: tools.clone(),
             options,
+            git_sha,
             dir,
             workers,
             base_url,
@@ -246,8 +254,17 @@ impl Stack {
             empty: self.options.empty,
             for_tests: self.options.seed_tests,
             sim: self.simulator.ports,
+            workers: self.product_workers(),
         };
         seed::run(&self.base_url, &plan, &mut self.secrets)
+    }
+
+    /// Names of the workers that would be deployed too.
+    fn product_workers(&self) -> Vec<String> {
+        let names = self.workers.iter().map(|worker| worker.name.clone());
+        names
+            .filter(|name| ![workers::PROBE, OUTAGE].contains(&name.as_str()))
+            .collect()
     }
 
     /// Restarts what has died; fails when it dies too often.
@@ -268,7 +285,17 @@ impl Stack {
 
     /// SIGKILL to every process of wrangler's group, then a new one on the same state and port.
     pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.pause();
+        self.resume()
+    }
+
+    /// SIGKILL to every process of wrangler's group: the state is nobody's until [`Stack::resume`].
+    pub fn pause(&mut self) {
         self.wrangler.kill();
+    }
+
+    /// A new wrangler on the same state and port.
+    pub fn resume(&mut self) -> Result<()> {
         self.wrangler.start_again(&self.tools)?;
         self.record()?;
         self.wait_until_healthy()
@@ -282,6 +309,17 @@ impl Stack {
         self.record()?;
         self.wait_until_healthy()?;
         changed
+    }
+
+    /// Ends wrangler, runs this SQL on a database of the state, starts it again.
+    pub fn execute_sql(&mut self, database: &str, sql: &str) -> Result<()> {
+        let file = self.dir.join("execute.sql");
+        fs::write(&file, sql).context(file.display())?;
+        self.restart_on(|stack| {
+            let databases = render::databases(&stack.wrangler.configs)?;
+            let (tools, dir) = (&stack.tools, &stack.dir);
+            bootstrap::execute(tools, &databases, dir, database, "execute-sql", &file)
+        })
     }
 
     /// Builds the simulator again and starts it on the same ports.
@@ -306,14 +344,7 @@ impl Stack {
 
     /// Renders the configurations again; wrangler notices by itself.
     pub fn render(&self) -> Result<()> {
-        let target = Target {
-            dir: self.dir.clone(),
-            base_url: self.base_url.clone(),
-            environment: if self.options.temp { "test" } else { "local" }.to_owned(),
-            git_sha: wasm::git_sha(&self.tools.layout),
-            probe: self.options.probe,
-            knobs: self.options.knobs.clone(),
-        };
+        let target = target(&self.dir, &self.base_url, &self.git_sha, &self.options);
         render::write_all(&self.workers, &self.secrets, &target).map(|_| ())
     }
 
@@ -388,7 +419,7 @@ impl Stack {
                     let why = if gone {
                         "wrangler ended"
                     } else {
-                        "60 s passed"
+                        "5 min passed"
                     };
                     return Err(Failure::failed(format!(
                         "{} is not healthy ({why}); last answer of {url}: {last}",
@@ -402,12 +433,26 @@ impl Stack {
     }
 }
 
+fn target(dir: &Path, base_url: &str, git_sha: &str, options: &Options) -> Target {
+    Target {
+        dir: dir.to_owned(),
+        base_url: base_url.to_owned(),
+        environment: if options.temp { "test" } else { "local" }.to_owned(),
+        git_sha: git_sha.to_owned(),
+        probe: options.probe,
+        outage: options.outage,
+        public_origins: options.public_origins.clone(),
+        knobs: options.knobs.clone(),
+    }
+}
+
 /// The gateway's own health, and everyone else's through it.
 pub fn health_url(base_url: &str, worker: &str) -> String {
-    if worker == GATEWAY {
-        format!("{base_url}/health")
-    } else {
-        format!("{base_url}/api/{worker}/health")
+    match worker {
+        GATEWAY => format!("{base_url}/health"),
+        // The gateway reaches it as the probe, and it passes on whatever it does not know.
+        OUTAGE => format!("{base_url}/api/probe/mode"),
+        worker => format!("{base_url}/api/{worker}/health"),
     }
 }
 
@@ -432,7 +477,7 @@ fn take_over(dir: &Path) -> Result<()> {
 }
 
 /// Folders of temporary stacks whose owner is gone; a live one is left alone.
-fn remove_dead_stacks(layout: &Layout) {
+pub fn remove_dead_stacks(layout: &Layout) {
     let Ok(entries) = fs::read_dir(layout.target().join("stack")) else {
         return;
     };

@@ -13,8 +13,10 @@ use crate::http::{Answer, Client};
 use crate::secrets::Secrets;
 use crate::session::SimPorts;
 
+use super::registry;
+
 /// What to create.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Without projects.
     pub empty: bool,
@@ -22,6 +24,8 @@ pub struct Plan {
     pub for_tests: bool,
     /// Where the providers' simulator answers.
     pub sim: SimPorts,
+    /// Workers to be registered.
+    pub workers: Vec<String>,
 }
 
 struct InstanceSeed {
@@ -123,7 +127,8 @@ pub fn run(base_url: &str, plan: &Plan, secrets: &mut Secrets) -> Result<()> {
         seeder.key("user", "user_user_id")?;
         seeder.key("foreign", "foreign_user_id")?;
     }
-    seeder.follow_simulator(&instances, plan.sim)
+    seeder.follow_simulator(&instances, plan.sim)?;
+    registry::run(base_url, &seeder.bearer, &plan.workers)
 }
 
 struct Seeder<'a> {
@@ -308,11 +313,6 @@ impl Seeder<'_> {
             let body = json!({"config": {"providers": wanted}});
             let any = [("if-match", "*")];
             let answer = self.call("PATCH", &path, &any, Some(&body))?;
-            if matches!(answer.status, 404 | 405) {
-                return Err(Failure::refused(
-                    "a port of the simulator is taken by another program, and instances cannot be told a new one: end that program, or run `cargo x dev --reset`",
-                ));
-            }
             if answer.status != 200 {
                 return Err(unexpected("PATCH", &path, &answer));
             }
@@ -440,6 +440,7 @@ mod tests {
             let local = api_types::ValidateContext {
                 local: true,
                 self_hosted: false,
+                now: api_types::Timestamp(0),
             };
             let problems = api_types::validate_config(&parsed, local);
             assert!(problems.is_empty(), "{}: {problems:?}", seed.id);

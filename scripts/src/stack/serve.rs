@@ -41,24 +41,18 @@ pub fn serve(layout: &Layout, options: Options, as_json: bool) -> Result<()> {
             }
         }
     });
+    // Between `pause` and `resume` the state belongs to whoever said so.
+    let mut paused = false;
     let outcome = loop {
         if interrupt::asked() {
             break Ok(());
         }
         match commands.recv_timeout(TICK) {
-            Ok(line) if line.trim() == "kill" => {
-                if let Err(failure) = stack.kill_and_restart() {
-                    break Err(failure);
-                }
-                say::result(
-                    &json!({
-                        "schema": 1, "event": "restarted", "pgid": stack.described().get("pgid"),
-                        "workerd_pids": stack.workerd_pids(),
-                    })
-                    .to_string(),
-                );
-            }
-            Ok(line) => say::talk(&format!("unknown command {line:?}; known: kill")),
+            Ok(line) => match obey(&mut stack, line.trim()) {
+                Ok(now) => paused = now.unwrap_or(paused),
+                Err(failure) => break Err(failure),
+            },
+            Err(RecvTimeoutError::Timeout) if paused => {}
             Err(RecvTimeoutError::Timeout) => {
                 if let Err(failure) = stack.tend() {
                     break Err(failure);
@@ -70,4 +64,31 @@ pub fn serve(layout: &Layout, options: Options, as_json: bool) -> Result<()> {
     drop(crons);
     stack.end();
     outcome
+}
+
+/// Does what a line of standard input says; answers whether the runtime is paused then, if that changed.
+fn obey(stack: &mut Stack, command: &str) -> Result<Option<bool>> {
+    match command {
+        "kill" => stack.kill_and_restart()?,
+        "resume" => stack.resume()?,
+        "pause" => {
+            stack.pause();
+            say::result(&json!({"schema": 1, "event": "paused"}).to_string());
+            return Ok(Some(true));
+        }
+        other => {
+            say::talk(&format!(
+                "unknown command {other:?}; known: kill, pause, resume"
+            ));
+            return Ok(None);
+        }
+    }
+    say::result(
+        &json!({
+            "schema": 1, "event": "restarted", "pgid": stack.described().get("pgid"),
+            "workerd_pids": stack.workerd_pids(),
+        })
+        .to_string(),
+    );
+    Ok(Some(false))
 }

@@ -82,6 +82,8 @@ fn declared(config: &Value) -> BTreeSet<String> {
     for (list, member) in BINDING_LISTS {
         names.extend(texts(config, list, member));
     }
+    let assets = config.pointer("/assets/binding").and_then(Value::as_str);
+    names.extend(assets.map(str::to_owned));
     if let Some(vars) = config.get("vars").and_then(Value::as_object) {
         names.extend(vars.keys().cloned());
     }
@@ -288,8 +290,10 @@ mod tests {
             "queues": {"producers": [{"binding": "JOBS"}]},
             "durable_objects": {"bindings": [{"name": "RATE_LIMITER"}]},
             "ratelimits": [{"name": "AUTH_GUARD"}], "vars": {"GIT_SHA": ""},
+            "assets": {"directory": "web/dist", "binding": "ASSETS"},
         });
         let all = [
+            "ASSETS",
             "AUTH_GUARD",
             "CONFIG",
             "DB",

@@ -7,8 +7,10 @@ pub mod bindings;
 pub mod documents;
 pub mod edges;
 pub mod migrations;
+pub mod npm;
 pub mod pins;
 pub mod texts;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 
@@ -52,6 +54,7 @@ pub fn problems(layout: &Layout) -> Result<Vec<String>> {
     take(documents::all(layout, &read));
     take(migrations::all(layout));
     take(pins::all(&versions, &read));
+    take(npm::all(layout, &read));
     for file in tracked(layout)? {
         let path = layout.at(&file);
         // Deleted but not yet committed.
@@ -61,6 +64,7 @@ pub fn problems(layout: &Layout) -> Result<Vec<String>> {
         let bytes = std::fs::read(&path).context(path.display())?;
         if let Ok(text) = String::from_utf8(bytes) {
             take(Ok(texts::problems(&file, &text)));
+            take(Ok(web::problems(&file, &text)));
         }
     }
     problems.sort();

@@ -16,7 +16,8 @@ pub fn all(versions: &Versions, read: &dyn Fn(&str) -> Result<String>) -> Result
     let mut problems = toolchain(versions, &read("rust-toolchain.toml")?)?;
     problems.extend(cargo_lock(versions, &read("Cargo.lock")?)?);
     problems.extend(npm(versions, &read("scripts/package.json")?)?);
-    problems.extend(npm_lock(&read("scripts/package-lock.json")?));
+    let lock = "scripts/package-lock.json";
+    problems.extend(npm_lock(lock, &read(lock)?));
     Ok(problems)
 }
 
@@ -96,9 +97,9 @@ fn npm(versions: &Versions, text: &str) -> Result<Vec<String>> {
 }
 
 /// A lock file that names one registry host cannot be used with another.
-fn npm_lock(text: &str) -> Vec<String> {
+pub(super) fn npm_lock(file: &str, text: &str) -> Vec<String> {
     text.contains("\"resolved\": \"http")
-        .then(|| "scripts/package-lock.json names a registry host (`resolved`)".to_owned())
+        .then(|| format!("{file} names a registry host (`resolved`)"))
         .into_iter()
         .collect()
 }
@@ -146,9 +147,9 @@ mod tests {
 
     #[test]
     fn a_registry_host_in_the_lock_file_is_found() {
-        assert!(npm_lock("{\"integrity\": \"x\"}").is_empty());
+        assert!(npm_lock("l", "{\"integrity\": \"x\"}").is_empty());
         assert_eq!(
-            npm_lock("{\"resolved\": \"https://registry/x.tgz\"}").len(),
+            npm_lock("l", "{\"resolved\": \"https://registry/x.tgz\"}").len(),
             1
         );
     }

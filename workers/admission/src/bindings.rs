@@ -4,7 +4,7 @@ use crate::deps::{Deps, Health};
 use platform::{Ops, PortError};
 use platform_workers::{
     ConsoleLevel, WorkerClock, WorkerDatabase, WorkerPorts, WorkerQueue, WorkerRandom,
-    WorkerStorage, console_log, var,
+    WorkerStorage, console_log, var, version_id,
 };
 use rate_limiter::{LimiterObject, Tuning};
 use worker::{Context, Env, State};
@@ -13,6 +13,8 @@ use worker::{Context, Env, State};
 const DATABASE: &str = "DB";
 /// The queue of wake-ups.
 const QUEUE: &str = "JOBS";
+/// What a deployment tells of its version.
+const VERSION: &str = "VERSION_METADATA";
 /// The class that this worker hosts.
 pub(crate) const LIMITERS: &str = "RATE_LIMITER";
 
@@ -50,7 +52,7 @@ pub(crate) fn deps(env: &Env, context: &Context) -> Deps<WorkerPorts> {
         ops,
         health: Health {
             git_sha: var(env, "GIT_SHA").unwrap_or_else(|| "unknown".to_owned()),
-            version_id: None,
+            version_id: version_id(env, VERSION),
             bindings: [
                 (DATABASE, ports.database(DATABASE).is_ok()),
                 (QUEUE, ports.queue(QUEUE).is_ok()),

@@ -62,6 +62,7 @@ fn settle(outcome: Outcome) -> Settle {
             CostBasis::Upper
         },
         tokens: None,
+        usage: None,
         images: if found { vec![image] } else { Vec::new() },
         withheld: 0,
         warnings: Vec::new(),

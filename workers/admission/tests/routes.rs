@@ -2,9 +2,11 @@
 
 use admission::{Deps, Health, routes};
 use middleware::testing::TestApp;
+use middleware::testing::matrix::{Kind, Recipe, differences, operations};
 use platform::Ops;
 use platform::fakes::{FakePorts, World};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 fn app(bindings: &[(&'static str, bool)]) -> TestApp<Deps<FakePorts>> {
     let world = World::auto();
@@ -81,4 +83,35 @@ async fn health_asks_nothing_of_the_platform() {
     let app = TestApp::new(routes().into_app(deps.clone()), &deps);
     assert_eq!(app.get("/health").send().await.status, 200);
     assert_eq!(deps.ops.count(), platform::OpsCount::default());
+}
+
+/// All that is served is public and asks nothing of the platform, whoever comes with whatever key.
+#[tokio::test]
+async fn the_matrix_of_this_worker_is_public_routes_alone() {
+    let document = operations(admission::OPENAPI).unwrap();
+    let recipes = [
+        Recipe::of("health", "P", "-", Kind::Nothing),
+        Recipe::of("openapi", "P", "-", Kind::Nothing),
+    ];
+    assert_eq!(differences(&document, &recipes, &[]), Vec::<String>::new());
+    let keys = [
+        "",
+        "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb",
+        "no key at all",
+    ];
+    for (recipe, listed) in recipes.iter().zip(&document) {
+        let filled = recipe.request(listed, &BTreeMap::new()).unwrap();
+        let app = app(&[("DB", true)]);
+        let mut seen = Vec::new();
+        for key in keys {
+            let mut request = app.request(filled.method.clone(), &filled.path);
+            if !key.is_empty() {
+                request = request.key(key);
+            }
+            let answer = request.send().await;
+            assert_eq!(answer.status.as_u16(), recipe.done(listed), "{key}");
+            seen.push(answer.body);
+        }
+        assert!(seen.iter().all(|body| *body == seen[0]));
+    }
 }

@@ -18,6 +18,8 @@ const DATABASE: &str = "DB";
 const CONFIG: &str = "CONFIG";
 /// Counts wrong keys.
 const AUTH_GUARD: &str = "AUTH_GUARD";
+/// image-gen, asked for running work; optional.
+const IMAGE_GEN: &str = "IMAGE_GEN";
 /// The sink of log lines; optional.
 const LOG_SINK: &str = "LOG_SINK";
 
@@ -68,6 +70,8 @@ pub(crate) fn deps(
         random: ports.random(),
         database: ports.database(DATABASE)?,
         kv: ports.kv(CONFIG)?,
+        http: ports.http(),
+        image_gen: ports.service(IMAGE_GEN).ok(),
         background: ports.background(),
         guard: RateLimitGuard(env.rate_limiter(AUTH_GUARD).ok().map(Arc::new)),
         settings: settings(env),

@@ -3,8 +3,10 @@
 //! In scope: the steps a resource fills in. Out of scope: their order, atomicity, publication.
 
 use crate::answer::Answer;
+use crate::fields;
 use crate::settings::Settings;
-use api_types::{AuthContext, InstanceConfig, InstanceId, Timestamp};
+use api_types::{AuthContext, InstanceConfig, InstanceId, KeyId, Secret, Timestamp};
+use auth::key::PresentedKey;
 use auth::permission::{Operation, Target};
 use axum::extract::{FromRequest, Request};
 use errors::{Code, Error, Result};
@@ -27,6 +29,8 @@ pub struct Demand {
     pub idempotency: Option<String>,
     /// Method and path, the name of the route in `idempotency`.
     pub route: String,
+    /// The worker of the house that calls by its binding, without a key.
+    pub worker: Option<String>,
 }
 
 impl Demand {
@@ -38,6 +42,7 @@ impl Demand {
             if_match: IfMatch::Missing,
             idempotency: key.0,
             route: format!("POST {path}"),
+            worker: None,
         }
     }
 
@@ -54,6 +59,23 @@ impl Demand {
             if_match,
             idempotency: None,
             route: path.to_owned(),
+            worker: None,
+        }
+    }
+
+    /// Of a POST by a worker of the house, which the route's operation names.
+    pub fn by_worker(context: Context, worker: &str, key: IdempotencyKey, path: &str) -> Self {
+        // There is no key: statements that judge one find nothing.
+        let nobody = Presented {
+            key: PresentedKey {
+                key_id: KeyId::nobody(),
+                secret: Secret::new(""),
+            },
+            raw: Secret::new(""),
+        };
+        Self {
+            worker: Some(worker.to_owned()),
+            ..Self::post(context, nobody, key, path)
         }
     }
 }
@@ -66,6 +88,11 @@ impl Body {
     /// The body as a type; its mistakes stay inside.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         self.0.clone().and_then(parse_json)
+    }
+
+    /// A part of the body by its JSON pointer, also when others are wrong.
+    pub fn at(&self, pointer: &str) -> Option<&Value> {
+        self.0.as_ref().ok()?.pointer(pointer)
     }
 
     /// A member of the body as text, also when others are wrong: what the target is, is needed for authorizing.
@@ -81,7 +108,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     /// 413, 415.
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         match Json::<Value>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Self(Ok(value))),
+            Ok(Json(value)) => Ok(Self(fields::no_credentials(&value).map(|()| value))),
             Err(error) => match error.code {
                 Code::PayloadTooLarge | Code::UnsupportedMediaType => Err(error),
                 _ => Ok(Self(Err(error))),
@@ -109,6 +136,20 @@ impl Decision<'_> {
     /// The result of one read.
     pub fn rows(&self, index: usize) -> Rows {
         self.rows.get(index).cloned().unwrap_or_default()
+    }
+
+    /// Compares `If-Match` with a row that exists; who lost the race is told what is there now.
+    ///
+    /// # Errors
+    /// 428 `precondition_required`, 412 `version_mismatch` with `details {"current_version","current"}`.
+    pub fn check_version(&self, version: i64, current: impl FnOnce() -> Value) -> Result<()> {
+        self.if_match.check(version).map_err(|error| {
+            if error.code == Code::VersionMismatch {
+                error.with_detail("current", current())
+            } else {
+                error
+            }
+        })
     }
 
     /// The count `n` of one read.

@@ -21,6 +21,10 @@ pub struct Deps<P: Ports, G> {
     pub database: P::Database,
     /// KV `CONFIG`; this worker alone writes it.
     pub kv: P::Kv,
+    /// The outside: the health of registered workers.
+    pub http: P::Http,
+    /// image-gen, which knows what runs; `None` where it is not bound.
+    pub image_gen: Option<P::Service>,
     /// After the answer.
     pub background: P::Background,
     /// Counts wrong keys.
@@ -44,6 +48,8 @@ impl<P: Ports, G: Clone> Clone for Deps<P, G> {
             random: self.random.clone(),
             database: self.database.clone(),
             kv: self.kv.clone(),
+            http: self.http.clone(),
+            image_gen: self.image_gen.clone(),
             background: self.background.clone(),
             guard: self.guard.clone(),
             settings: Arc::clone(&self.settings),
@@ -103,5 +109,9 @@ impl<P: Ports, G: AbuseGuard> AppState for Deps<P, G> {
 
     fn ops(&self) -> Ops {
         self.ops.clone()
+    }
+
+    fn allowed_origins(&self) -> &[String] {
+        &self.settings.allowed_origins
     }
 }

@@ -1,14 +1,17 @@
 //! What workers get: the edited configuration with everything derived.
 //!
-//! In scope: credentials by host, defaults that follow from an adapter. Out of scope: storing and publishing it.
+//! In scope: credentials by host, defaults that follow from an adapter, prices that hold. Out of scope: storing and
+//! publishing it.
 
+use crate::price;
 use api_types::{
     CredentialState, EditableConfig, InstanceConfig, InstanceId, OrgId, ProviderName,
-    ProviderSettings,
+    ProviderSettings, Timestamp,
 };
 use errors::{Code, Error, Result};
 use std::collections::BTreeMap;
 use store::control::credentials::CredentialRow;
+use store::control::prices::PriceOverride;
 
 /// Images in progress that an Ideogram organization is allowed, where the configuration says nothing else.
 const IDEOGRAM_MAX_INFLIGHT_IMAGES: u32 = 10;
@@ -34,6 +37,10 @@ pub struct Parts<'a> {
     pub edited: EditableConfig,
     /// The current provider keys.
     pub credentials: &'a [CredentialRow],
+    /// Prices of the instance and its organization that hold now or later.
+    pub prices: &'a [PriceOverride],
+    /// Which of them hold.
+    pub now: Timestamp,
 }
 
 /// Whether a provider's key can be used with its settings.
@@ -63,7 +70,7 @@ pub fn settings_of(config: &EditableConfig, name: &ProviderName) -> Option<Provi
 /// Builds it. A key whose host is not the provider's any more stays out.
 ///
 /// # Errors
-/// 413 when it is larger than 256 KB.
+/// 413 when it is larger than 256 KB; 500 for a stored price that is none.
 pub fn build(parts: Parts<'_>) -> Result<InstanceConfig> {
     let mut edited = parts.edited;
     let mut api_keys = BTreeMap::new();
@@ -90,6 +97,9 @@ pub fn build(parts: Parts<'_>) -> Result<InstanceConfig> {
                 .max_inflight_images
                 .get_or_insert(IDEOGRAM_MAX_INFLIGHT_IMAGES);
         }
+    }
+    for (name, settings) in &mut edited.providers {
+        price::join(name, settings, parts.prices, parts.now)?;
     }
     let ideogram = ProviderName::parse("ideogram").ok();
     for (name, limit) in &mut edited.rate_limits {
@@ -161,6 +171,8 @@ mod tests {
             config_version: 3,
             edited: serde_json::from_value(edited).unwrap(),
             credentials,
+            prices: &[],
+            now: Timestamp(0),
         })
         .unwrap();
         serde_json::to_value(config).unwrap()

@@ -4,6 +4,7 @@
 
 use api_types::{AuthContext, InstanceId, OrgId, Role};
 use errors::{Code, Error, Result};
+use serde_json::Value;
 
 /// A missing and a foreign thing get the same bytes, which are also those of `auth::permission`.
 pub(crate) fn missing() -> Error {
@@ -73,6 +74,51 @@ pub(crate) fn email(field: &str, text: &str) -> Result<String> {
     }
 }
 
+/// Members that are there to hold a secret: they are sealed and never shown.
+const SECRET_MEMBERS: [&str; 3] = ["api_key", "api_keys", "webhook_secret"];
+
+/// What is written into any other member is shown to all who may read the thing, and stays in the audit log for ever.
+///
+/// # Errors
+/// 400 `invalid_field` naming the member; the value is not repeated.
+pub(crate) fn no_credentials(body: &Value) -> Result<()> {
+    fn held(value: &Value, field: &str) -> Option<String> {
+        let inside = |name: &str| match field {
+            "" => name.to_owned(),
+            _ => format!("{field}.{name}"),
+        };
+        match value {
+            // A user in a URL is refused by the rule of that member, which names all problems together.
+            Value::String(text) if field.ends_with("url") => {
+                logging::holds_credential(&text.replace('@', " ")).then(|| field.to_owned())
+            }
+            Value::String(text) => logging::holds_credential(text).then(|| field.to_owned()),
+            Value::Array(items) => items.iter().find_map(|item| held(item, field)),
+            Value::Object(members) => members
+                .iter()
+                .filter(|(name, _)| !SECRET_MEMBERS.contains(&name.as_str()))
+                .find_map(|(name, value)| {
+                    if logging::holds_credential(name) {
+                        Some(field.to_owned())
+                    } else {
+                        held(value, &inside(name))
+                    }
+                }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => None,
+        }
+    }
+    match held(body, "") {
+        None => Ok(()),
+        Some(field) => {
+            let field = if field.is_empty() { "body" } else { &field };
+            Err(Error::invalid_field(
+                field,
+                "must not hold an API key or another credential",
+            ))
+        }
+    }
+}
+
 /// An instance id made from a name: `Content Forge 2` gives `content-forge-2`.
 ///
 /// # Errors
@@ -98,6 +144,35 @@ pub(crate) fn slug(name: &str) -> Result<InstanceId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_credential_is_refused_wherever_it_is_not_kept_as_one() {
+        let key = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
+        for (body, field) in [
+            (json!({"name": key}), "name"),
+            (json!({"config": {"r2_bucket": key}}), "config.r2_bucket"),
+            (json!({"tags": [{"a": format!("x {key}")}]}), "tags.a"),
+            (
+                json!({"config": {"base_url": format!("https://a@b/{key}")}}),
+                "config.base_url",
+            ),
+            (json!({"name": "https://user:pass@example.com"}), "name"),
+            (json!({key: 1}), "body"),
+            (json!([key]), "body"),
+        ] {
+            let error = no_credentials(&body).unwrap_err();
+            assert_eq!(error.details["field"], field, "{body}");
+            assert!(!error.to_string().contains("3AHOV"), "{error}");
+        }
+        for body in [
+            json!({"api_key": key, "webhook_secret": key}),
+            json!({"config": {"api_keys": {"openai": key}, "base_url": "https://user@example.com"}}),
+            json!({"name": "The bearer of a basic key, sk-8", "n": 1}),
+        ] {
+            assert!(no_credentials(&body).is_ok(), "{body}");
+        }
+    }
 
     #[test]
     fn slugs_are_made_from_names() {

@@ -26,7 +26,7 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         let results = self
             .read(vec![
                 credentials::count_old_keks(kek),
-                api_keys::count_old_peppers(pepper),
+                api_keys::count_old_peppers(pepper, now),
             ])
             .await?;
         let count = |at: usize| {

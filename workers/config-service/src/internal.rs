@@ -57,7 +57,7 @@ pub(crate) async fn config<P: Ports, G: AbuseGuard>(
     Ok(axum::Json(config).into_response())
 }
 
-/// Which key; without it the current one.
+/// Which key, also a previous one until its time is over; without it the current one, while its host is the provider's.
 #[derive(Debug, Deserialize)]
 pub(crate) struct CredentialQuery {
     credential_id: Option<CredentialId>,
@@ -71,7 +71,8 @@ pub(crate) async fn credential<P: Ports, G: AbuseGuard>(
     Query(query): Query<CredentialQuery>,
 ) -> Result<Response> {
     only_own(&props, &instance_id)?;
-    let statement = credentials::one(&instance_id, &provider, query.credential_id.as_ref());
+    let id = query.credential_id.as_ref();
+    let statement = credentials::one(&instance_id, &provider, id, deps.now());
     let results = deps.read(vec![statement]).await?;
     let rows = results.first().cloned().unwrap_or_default();
     let row = CredentialRow::read_all(&rows)?

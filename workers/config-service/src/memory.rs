@@ -24,6 +24,7 @@ struct Inner {
     blocked_until: BTreeMap<String, Timestamp>,
     put_at: BTreeMap<String, Timestamp>,
     old_rows: Option<(Timestamp, OldRows)>,
+    sealed_day: Option<Timestamp>,
 }
 
 /// The memory of one isolate.
@@ -75,6 +76,16 @@ impl Memory {
     /// Notes the counts.
     pub fn note_old_rows(&self, at: Timestamp, rows: OldRows) {
         self.inner().old_rows = Some((at, rows));
+    }
+
+    /// The last day on which this isolate found every audit chain sealed.
+    pub fn sealed_day(&self) -> Option<Timestamp> {
+        self.inner().sealed_day
+    }
+
+    /// Notes such a day by its beginning.
+    pub fn note_sealed_day(&self, day: Timestamp) {
+        self.inner().sealed_day = Some(day);
     }
 }
 

@@ -14,6 +14,7 @@
 
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
+use crate::caller::Read;
 use crate::change::{Audited, Change, Decision, Demand, Outcome};
 use crate::deps::Deps;
 use api_types::{AuthContext, InstanceConfig, PrincipalKind, Timestamp};
@@ -72,20 +73,25 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         let now = self.now();
         let caller = &demand.presented.key.key_id;
         let key = demand.idempotency.as_deref().unwrap_or_default();
-        let mut statements = vec![
-            audit::head(&change.chain(), caller),
-            idempotency::stored(caller, &demand.route, key),
-        ];
+        let worker = demand.worker.as_deref().map(AuthContext::of_worker);
+        let stored = match &worker {
+            None => idempotency::stored(caller, &demand.route, key),
+            Some(worker) => idempotency::stored_of(&worker.principal, &demand.route, key),
+        };
+        let mut statements = vec![audit::head(&change.chain(), caller), stored];
         statements.extend(change.reads(&demand.presented, now));
         let client_ip = demand.context.client_ip();
-        let mut read = self
-            .read_as(
-                &demand.presented.key,
-                client_ip,
-                change.instance(),
-                statements,
-            )
-            .await?;
+        let mut read = match worker {
+            None => {
+                let key = &demand.presented.key;
+                self.read_as(key, client_ip, change.instance(), statements)
+                    .await?
+            }
+            Some(auth) => Read {
+                auth,
+                rows: self.read(statements).await?,
+            },
+        };
         demand
             .context
             .identify(&read.auth, change.instance(), read.auth.project_id.as_ref());
@@ -100,7 +106,9 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
             settings: &self.settings,
         };
         permit(C::OPERATION, &read.auth, &change.target(&decision)?)?;
-        let request_sha256 = chain::sha256_hex(change.fingerprint().as_bytes());
+        // With the pepper: a body may hold a provider key, and a stolen table must not serve to test guesses.
+        let pepper = self.settings.peppers()?.current();
+        let request_sha256 = pepper.mac("idempotency", change.fingerprint().as_bytes());
         let live = |stored: &StoredAnswer| now.ms() - stored.created_at.ms() < ANSWER_LIFE_MS;
         if let Some(stored) = stored.filter(live) {
             let answer = self.replay(demand, key, &stored, &request_sha256, now)?;
@@ -230,6 +238,37 @@ fn refused(violation: Option<Violation>, error: DbError) -> Error {
     Error::new(Code::Conflict, text).with_internal(error.cause)
 }
 
+/// Who makes a change, as the audit log names it.
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    /// `{"principal": ..}` and what else is known.
+    pub actor: Value,
+    /// The request.
+    pub request_id: String,
+    /// The client's address.
+    pub ip: Option<String>,
+}
+
+impl By {
+    /// The caller of a request.
+    pub(crate) fn caller(auth: &AuthContext, context: &middleware::Context) -> Self {
+        let mut actor = json!({"principal": auth.principal});
+        if let Some(members) = actor.as_object_mut() {
+            if let Some(user) = &auth.user {
+                members.insert("user_id".into(), json!(user.user_id));
+            }
+            if let (PrincipalKind::Session, Some(key)) = (auth.kind, &auth.key) {
+                members.insert("session_id".into(), json!(key.key_id));
+            }
+        }
+        Self {
+            actor,
+            request_id: context.request_id().to_owned(),
+            ip: context.client_ip().map(str::to_owned),
+        }
+    }
+}
+
 fn entry_of(
     action: &str,
     demand: &Demand,
@@ -238,18 +277,22 @@ fn entry_of(
     head: &Head,
     now: Timestamp,
 ) -> Entry {
-    let mut actor = json!({"principal": auth.principal});
-    if let Some(members) = actor.as_object_mut() {
-        if let Some(user) = &auth.user {
-            members.insert("user_id".into(), json!(user.user_id));
-        }
-        if let (PrincipalKind::Session, Some(key)) = (auth.kind, &auth.key) {
-            members.insert("session_id".into(), json!(key.key_id));
-        }
-        if demand.if_match == middleware::IfMatch::Any {
-            members.insert("any_version".into(), Value::Bool(true));
-        }
+    let mut by = By::caller(auth, &demand.context);
+    if let (middleware::IfMatch::Any, Some(members)) = (&demand.if_match, by.actor.as_object_mut())
+    {
+        members.insert("any_version".into(), Value::Bool(true));
     }
+    entry(action, &by, audited, head, now)
+}
+
+/// The entry that follows `head`.
+pub(crate) fn entry(
+    action: &str,
+    by: &By,
+    audited: &Audited,
+    head: &Head,
+    now: Timestamp,
+) -> Entry {
     let prev_hash = head
         .hash
         .clone()
@@ -257,41 +300,49 @@ fn entry_of(
     let (before, after) = (bounded(&audited.before), bounded(&audited.after));
     let at = now.to_string();
     let seq = head.seq + 1;
-    let client_ip = demand.context.client_ip();
     let whole = json!({
-        "org_id": head.org_id, "seq": seq, "at": at, "actor": actor, "action": action,
+        "org_id": head.org_id, "seq": seq, "at": at, "actor": by.actor, "action": action,
         "target_type": audited.target_type, "target_id": audited.target_id,
         "instance_id": audited.instance_id, "before": before, "after": after,
-        "request_id": demand.context.request_id(), "ip": client_ip, "prev_hash": prev_hash,
+        "request_id": by.request_id, "ip": by.ip, "prev_hash": prev_hash,
     });
     let text = |value: &Value| (!value.is_null()).then(|| chain::canonical_json(value));
     Entry {
         org_id: head.org_id.clone(),
         seq,
         at,
-        actor: chain::canonical_json(&actor),
+        actor: chain::canonical_json(&by.actor),
         action: action.to_owned(),
         target_type: audited.target_type.to_owned(),
         target_id: audited.target_id.clone(),
         instance_id: audited.instance_id.as_ref().map(ToString::to_string),
         before: text(&before),
         after: text(&after),
-        request_id: demand.context.request_id().to_owned(),
-        ip: client_ip.map(str::to_owned),
+        request_id: by.request_id.clone(),
+        ip: by.ip.clone(),
         hash: chain::entry_hash(&prev_hash, &whole),
         prev_hash,
     }
 }
 
-/// The value, or the names of its members when it is too large for the log.
+/// The value, or the names of its members when it is too large for the log; of names too what there is room for.
 fn bounded(value: &Value) -> Value {
     if value.to_string().len() <= MAX_AUDITED_BYTES {
         return value.clone();
     }
+    let mut room = MAX_AUDITED_BYTES - 100;
     let names: Vec<&String> = value
         .as_object()
-        .map(|members| members.keys().take(100).collect())
-        .unwrap_or_default();
+        .into_iter()
+        .flat_map(|members| members.keys())
+        .take(100)
+        .take_while(|name| {
+            // Quotes, comma, and every byte escaped at worst.
+            let bytes = Value::String((*name).clone()).to_string().len() + 1;
+            room = room.saturating_sub(bytes);
+            room > 0
+        })
+        .collect();
     json!({"_truncated": true, "members": names})
 }
 
@@ -305,5 +356,12 @@ mod tests {
         assert_eq!(bounded(&small), small);
         let large = bounded(&json!({"config": "x".repeat(9_000)}));
         assert_eq!(large, json!({"_truncated": true, "members": ["config"]}));
+        for names in [1, 50, 5_000] {
+            let wide: serde_json::Map<String, Value> = (0..names)
+                .map(|n| (format!("{n}{}", "\u{1}".repeat(20_000 / names)), json!(n)))
+                .collect();
+            let text = bounded(&Value::Object(wide)).to_string();
+            assert!(text.len() <= MAX_AUDITED_BYTES, "{names}: {}", text.len());
+        }
     }
 }

@@ -4,7 +4,10 @@ use auth::chain::sha256_hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use errors::{Code, Error, Result};
+use platform::Rows;
+use serde::Serialize;
 use serde_json::{Value, json};
+use store::control::walk;
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
@@ -17,6 +20,7 @@ pub(crate) struct Page {
     /// Position of the last line before it.
     pub after: Option<Vec<String>>,
     filters: String,
+    edge: Option<Vec<String>>,
 }
 
 impl Page {
@@ -51,7 +55,27 @@ impl Page {
             limit,
             after,
             filters,
+            edge: None,
         })
+    }
+
+    /// Where the walk stopped that looked for this page's lines: the next page begins there when this one is not full.
+    #[must_use]
+    pub(crate) fn within(self, edge: &Rows) -> Self {
+        Self {
+            edge: walk::read(edge),
+            ..self
+        }
+    }
+
+    /// The cursor of a position in the lines of these filters.
+    pub(crate) fn cursor(&self, position: &[String]) -> String {
+        B64.encode(json!([self.filters, position]).to_string())
+    }
+
+    /// The id that the page goes on after, in lists whose position is one id.
+    pub(crate) fn after_id(&self) -> Option<String> {
+        self.after.as_ref()?.first().cloned()
     }
 
     /// The answer. `lines` were read with one more than `limit`; `position` tells where a line stands.
@@ -63,16 +87,22 @@ impl Page {
     ) -> Value {
         let more = lines.len() as i64 > self.limit;
         lines.truncate(self.limit as usize);
-        let next = lines
-            .last()
-            .filter(|_| more)
-            .map(|last| B64.encode(json!([self.filters, position(last)]).to_string()));
+        let next = match lines.last() {
+            Some(last) if more => Some(self.cursor(&position(last))),
+            _ => self.edge.as_ref().map(|edge| self.cursor(edge)),
+        };
         let items: Vec<Value> = lines.iter().map(show).collect();
         json!({"items": items, "next_cursor": next})
     }
 }
 
-fn invalid() -> Error {
+/// A filter's value as it is written.
+pub(crate) fn word<T: Serialize>(value: T) -> String {
+    json!(value).as_str().unwrap_or_default().to_owned()
+}
+
+/// 400 `invalid_cursor`.
+pub(crate) fn invalid() -> Error {
     Error::new(
         Code::InvalidCursor,
         "The cursor does not belong to these filters.",

@@ -13,35 +13,49 @@ const MAX_BYTES: usize = 8 * 1024;
 /// Keys shorter than this show none of their characters.
 const MIN_SHOWN: usize = 20;
 
-/// Checks a key as a caller sent it.
+/// Checks a key as a caller sent it; `field` is where the key stands, the other members stand beside it.
 ///
 /// # Errors
 /// 400 `invalid_field`, without any part of the value.
 pub(crate) fn check(field: &str, plain: &ProviderSecretPlain) -> Result<()> {
-    let refuse = |rule: &str| Err(Error::invalid_field(field, rule));
-    let key = plain.api_key.expose();
-    if key.trim().is_empty() {
-        return refuse("must not be empty");
-    }
     let parts = [
-        Some(key),
-        plain.account.as_deref(),
-        plain.webhook_secret.as_ref().map(api_types::Secret::expose),
+        (field, Some(plain.api_key.expose())),
+        ("account", plain.account.as_deref()),
+        (
+            "webhook_secret",
+            plain.webhook_secret.as_ref().map(api_types::Secret::expose),
+        ),
     ];
-    if parts
-        .into_iter()
-        .flatten()
-        .any(|part| part.chars().any(char::is_control))
-    {
-        return refuse("must not hold control characters");
+    for (field, part) in parts {
+        let Some(part) = part else {
+            continue;
+        };
+        let refuse = |rule: &str| Err(Error::invalid_field(field, rule));
+        if part.trim().is_empty() {
+            return refuse("must not be empty");
+        }
+        if part.chars().any(char::is_control) {
+            return refuse("must not hold control characters");
+        }
+        if is_own(part) {
+            return refuse("is an API key of this platform, not one of the provider");
+        }
     }
     if plain.to_json().len() > MAX_BYTES {
-        return refuse("must be at most 8 KB");
-    }
-    if auth::key::parse(key).is_ok() {
-        return refuse("is an API key of this platform, not one of the provider");
+        return Err(Error::invalid_field(field, "must be at most 8 KB"));
     }
     Ok(())
+}
+
+/// Whether a text has the outline of one of our own keys. One with a typing error is ours as well.
+fn is_own(text: &str) -> bool {
+    let mut parts = text.trim().splitn(3, '_');
+    let outline = (parts.next(), parts.next(), parts.next());
+    let (Some("sy"), Some(id), Some(secret)) = outline else {
+        return false;
+    };
+    let plain = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric());
+    (8..=16).contains(&id.len()) && secret.len() >= 32 && plain(id) && plain(secret)
 }
 
 /// The last four characters; empty for keys that are so short that these would say too much.
@@ -125,10 +139,36 @@ mod tests {
             "a\nb",
             &"x".repeat(9_000),
             "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb",
+            // With a typing error, cut, with a space around it.
+            "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akbla",
+            "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRY",
+            " sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb ",
         ] {
             let error = key(bad).unwrap_err();
             assert!(bad.trim().is_empty() || !error.to_string().contains(bad));
         }
+    }
+
+    #[test]
+    fn the_member_that_breaks_a_rule_is_named() {
+        let field = |plain: &ProviderSecretPlain| check("api_key", plain).unwrap_err().details;
+        let good = ProviderSecretPlain::from_key("sy_is_how_some_vendor_begins_its_keys");
+        assert!(check("api_key", &good).is_ok());
+        let account = ProviderSecretPlain {
+            account: Some("a\u{7f}b".into()),
+            ..good.clone()
+        };
+        assert_eq!(field(&account)["field"], "account");
+        let webhook = ProviderSecretPlain {
+            webhook_secret: Some(api_types::Secret::new("")),
+            ..good.clone()
+        };
+        assert_eq!(field(&webhook)["field"], "webhook_secret");
+        let whole = ProviderSecretPlain {
+            account: Some("x".repeat(8_190)),
+            ..good
+        };
+        assert_eq!(field(&whole)["field"], "api_key");
     }
 
     #[test]

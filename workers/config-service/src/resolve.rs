@@ -80,10 +80,9 @@ pub(crate) async fn resolve<P: Ports, G: AbuseGuard>(
             deployed: props.instance_id.as_ref(),
             have: have.map(|have| (&have.instance_id, have.config_version)),
         };
-        vec![
-            chosen(&presented.key_id, by),
-            project(&presented.key_id, hints.project.as_ref()),
-        ]
+        let mut statements = vec![chosen(&presented.key_id, by)];
+        statements.extend(hints.project.as_ref().map(project));
+        statements
     } else {
         Vec::new()
     };
@@ -102,7 +101,7 @@ pub(crate) async fn resolve<P: Ports, G: AbuseGuard>(
     if needs_instance {
         let row = ChosenRow::read(&read.rows(0))?;
         let named = NamedProject::read(&read.rows(1))?;
-        let (row, named) = decide(&read.auth, &hints, &props, request.need, row, named)?;
+        let (row, project) = decide(&read.auth, &hints, &props, request.need, row, named)?;
         if let Some(config) = &row.config {
             deps.confirm(config);
         }
@@ -111,10 +110,7 @@ pub(crate) async fn resolve<P: Ports, G: AbuseGuard>(
             status: row.status,
             config_version: row.config_version,
         });
-        reply.project = named.map(|project| ProjectVerdict {
-            project_id: project.project_id,
-            name: project.name,
-        });
+        reply.project = project;
         reply.config = row.config;
         if let Some(config) = reply.config.as_mut().filter(|_| !may_open(&props)) {
             config.api_keys.clear();
@@ -136,7 +132,7 @@ fn decide(
     need: Need,
     row: Option<ChosenRow>,
     named: Option<NamedProject>,
-) -> Result<(ChosenRow, Option<NamedProject>)> {
+) -> Result<(ChosenRow, Option<ProjectVerdict>)> {
     if let Some(hint) = &hints.project {
         let project = named.as_ref().ok_or_else(fields::missing)?;
         if fields::is_foreign(auth, Some(&project.org_id)) {
@@ -149,8 +145,21 @@ fn decide(
             ));
         }
     }
+    // The one that is named, else the own one of a project key.
+    let own = || row.as_ref().and_then(|row| row.own_project.as_ref());
+    let project = named
+        .map(|it| (it.project_id, it.name, it.instance_id))
+        .or_else(|| {
+            own().map(|it| {
+                (
+                    it.project_id.clone(),
+                    it.name.clone(),
+                    it.instance_id.clone(),
+                )
+            })
+        });
     // What is named must exist and be allowed before anything is said about how it fits.
-    let is_named = hints.instance.is_some() || named.is_some();
+    let is_named = hints.instance.is_some() || project.is_some();
     if is_named {
         judge(auth, row.as_ref())?;
     }
@@ -160,21 +169,22 @@ fn decide(
     });
     choose(&Choice {
         hint: hints.instance.as_ref(),
-        project_instance: named.as_ref().map(|project| &project.instance_id),
+        project_instance: project.as_ref().map(|(_, _, instance_id)| instance_id),
         deployed: props.instance_id.as_ref(),
         accessible: &auth.instances,
         more: auth.instances_more,
         right_url,
     })?;
     judge(auth, row.as_ref())?;
-    if need == Need::Project && named.is_none() {
+    if need == Need::Project && project.is_none() {
         return Err(Error::new(
             Code::ProjectRequired,
             "The request names no project.",
         ));
     }
     let row = row.ok_or_else(fields::missing)?;
-    Ok((row, named))
+    let project = project.map(|(project_id, name, _)| ProjectVerdict { project_id, name });
+    Ok((row, project))
 }
 
 /// 404 for missing and foreign, 403 for a sibling.

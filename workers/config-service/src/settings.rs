@@ -4,9 +4,9 @@
 
 use auth::envelope::{KekScope, Keks};
 use auth::hash::{Pepper, Peppers};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use auth::keyring::Keyring;
 use errors::{Error, Result};
+use middleware::parse_origins;
 
 /// What the worker was started with.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Settings {
     pub git_sha: String,
     /// Lowest level of lines that are sent.
     pub log_level: String,
+    /// Origins of other sites whose pages may call; usually none.
+    pub allowed_origins: Vec<String>,
     keks: Option<Keks>,
     peppers: Option<Peppers>,
     missing: Vec<String>,
@@ -26,9 +28,16 @@ impl Settings {
     /// Reads them. `names` are all vars and secrets that exist, `get` gives one of them as text.
     pub fn read(names: &[String], get: impl Fn(&str) -> Option<String>) -> Self {
         let mut missing = Vec::new();
-        let keks = keys(names, &get, "KEK", &mut missing)
-            .and_then(|(current, all)| Keks::new(&current, all, KekScope::Master).ok());
-        let peppers = keys(names, &get, "KEY_PEPPER", &mut missing).and_then(|(current, all)| {
+        let scope = kek_scope(&get, &mut missing);
+        let mut ring = |prefix| {
+            let ring = Keyring::read(names, &get, prefix);
+            missing.extend_from_slice(&ring.problems);
+            ring.texts()
+                .for_each(|text| logging::register_secret(&text));
+            ring.current.map(|current| (current, ring.keys))
+        };
+        let keks = ring("KEK").and_then(|(current, all)| Keks::new(&current, all, scope?).ok());
+        let peppers = ring("KEY_PEPPER").and_then(|(current, all)| {
             let all = all
                 .into_iter()
                 .map(|(id, bytes)| Pepper::new(id, &bytes))
@@ -36,10 +45,15 @@ impl Settings {
             Peppers::new(&current, all).ok()
         });
         let text = |name: &str| get(name).unwrap_or_default();
+        let allowed_origins = parse_origins(&text("ALLOWED_ORIGINS")).unwrap_or_else(|_| {
+            missing.push("ALLOWED_ORIGINS".to_owned());
+            Vec::new()
+        });
         Self {
             environment: text("ENVIRONMENT"),
             git_sha: text("GIT_SHA"),
             log_level: text("LOG_LEVEL"),
+            allowed_origins,
             keks,
             peppers,
             missing,
@@ -51,7 +65,7 @@ impl Settings {
         matches!(self.environment.as_str(), "local" | "test")
     }
 
-    /// Names of secrets that are missing or malformed.
+    /// Names of secrets and vars that are missing or malformed.
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
@@ -82,47 +96,24 @@ impl Settings {
     }
 }
 
-type Keyring = (String, Vec<(String, [u8; 32])>);
-
-/// `<prefix>_CURRENT` and all `<prefix>_<id>`; what is missing or not 32 bytes of base64 is named.
-fn keys(
-    names: &[String],
-    get: &impl Fn(&str) -> Option<String>,
-    prefix: &str,
-    missing: &mut Vec<String>,
-) -> Option<Keyring> {
-    let current_var = format!("{prefix}_CURRENT");
-    let current = get(&current_var).filter(|id| !id.is_empty());
-    let mut all = Vec::new();
-    let mut ids: Vec<&str> = names
-        .iter()
-        .filter_map(|name| name.strip_prefix(prefix)?.strip_prefix('_'))
-        .filter(|id| *id != "CURRENT")
-        .collect();
-    if let Some(current) = &current
-        && !ids.contains(&current.as_str())
-    {
-        ids.push(current);
+/// This worker seals the keys of all instances, so it must hold the master: under the derived key of one instance it would
+/// seal what nobody opens. A set that is deployed for one instance has this worker on the other side of its binding.
+fn kek_scope(get: &impl Fn(&str) -> Option<String>, missing: &mut Vec<String>) -> Option<KekScope> {
+    let name = "KEK_SCOPE";
+    let scope = KekScope::from_var(get(name).as_deref())
+        .ok()
+        .filter(|scope| *scope == KekScope::Master);
+    if scope.is_none() {
+        missing.push(name.to_owned());
     }
-    for id in ids {
-        let name = format!("{prefix}_{id}");
-        let bytes = get(&name)
-            .and_then(|text| STANDARD.decode(text.trim()).ok())
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        match bytes {
-            Some(bytes) => all.push((id.to_owned(), bytes)),
-            None => missing.push(name),
-        }
-    }
-    if current.is_none() {
-        missing.push(current_var);
-    }
-    current.map(|current| (current, all))
+    scope
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use std::collections::BTreeMap;
 
     fn read(vars: &[(&str, &str)]) -> Settings {
@@ -156,5 +147,36 @@ mod tests {
         assert_eq!(settings.keks().unwrap().ids(), ["k1", "k2"]);
         assert_eq!(settings.keks().unwrap().current_id(), "k2");
         assert_eq!(settings.peppers().unwrap().ids(), ["p1"]);
+    }
+    #[test]
+    fn only_the_master_will_do() {
+        let good = STANDARD.encode([7; 32]);
+        for (scope, missing) in [
+            ("platform", None),
+            ("", None),
+            ("instance", Some("KEK_SCOPE")),
+            ("both", Some("KEK_SCOPE")),
+        ] {
+            let settings = read(&[
+                ("KEK_CURRENT", "k1"),
+                ("KEK_k1", &good),
+                ("KEK_SCOPE", scope),
+                ("KEY_PEPPER_CURRENT", "p1"),
+                ("KEY_PEPPER_p1", &good),
+            ]);
+            let named = settings.missing().first().map(String::as_str);
+            assert_eq!(named, missing, "{scope}");
+            assert_eq!(settings.keks().is_ok(), missing.is_none(), "{scope}");
+        }
+    }
+
+    #[test]
+    fn origins_are_exact_or_the_deployment_is_not_healthy() {
+        let one = read(&[("ALLOWED_ORIGINS", "https://console.example.com")]);
+        assert_eq!(one.allowed_origins, ["https://console.example.com"]);
+        assert!(read(&[]).allowed_origins.is_empty());
+        let open = read(&[("ALLOWED_ORIGINS", "https://a.example, *")]);
+        assert!(open.allowed_origins.is_empty());
+        assert!(open.missing().contains(&"ALLOWED_ORIGINS".to_owned()));
     }
 }

@@ -1,11 +1,14 @@
-//! What happens every minute: publication that was missed, KV copies that grow old, answers that have ended.
+//! What happens every minute: configurations whose prices turned, copies of deleted instances, publication that was
+//! missed, KV copies that grow old, answers, secrets and sessions that have ended, key rotation, health of workers, ends
+//! of audit chains.
 //!
 //! Each step is bounded and independent: the failure of one does not stop the next, and a run that dies is repeated by
 //! the next minute.
 
 use crate::abuse::AbuseGuard;
 use crate::deps::Deps;
-use api_types::InstanceConfig;
+use crate::kek;
+use api_types::{InstanceConfig, InstanceId};
 use errors::Result;
 use platform::{Database, Ports, Statement};
 use store::control::{idempotency, instances};
@@ -26,12 +29,30 @@ pub struct Swept {
     pub confirmed: usize,
     /// Answers removed.
     pub forgotten: u64,
+    /// Steps of a key rotation.
+    pub rotated: usize,
+    /// Previous provider keys erased.
+    pub erased: u64,
+    /// Workers checked.
+    pub checked: usize,
+    /// Audit chains sealed.
+    pub sealed: usize,
+    /// Previous secrets of keys emptied.
+    pub emptied_secrets: u64,
+    /// Sessions removed.
+    pub removed_sessions: u64,
+    /// Configurations built anew: prices turned, or the body differed from its parts.
+    pub rebuilt: usize,
+    /// Configurations compared with their parts.
+    pub recounted: usize,
+    /// Copies of deleted instances removed.
+    pub removed: usize,
     /// Steps that failed.
     pub failed_steps: usize,
 }
 
 impl Swept {
-    fn fail(&mut self, step: &'static str, error: &errors::Error) {
+    pub(crate) fn fail(&mut self, step: &'static str, error: &errors::Error) {
         self.failed_steps += 1;
         swept_failed(step, error);
     }
@@ -43,7 +64,12 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         let now = self.now();
         let mut swept = Swept::default();
         let before = now.plus_ms(-CONFIRM_AFTER_MS);
-        match self.put_all(instances::unpublished(MAX_PUTS)).await {
+        self.rebuild_bodies(now, &mut swept).await;
+        match self.remove_copies().await {
+            Ok(count) => swept.removed = count,
+            Err(error) => swept.fail("remove", &error),
+        }
+        match self.publish_due().await {
             Ok(count) => swept.published = count,
             Err(error) => swept.fail("publish", &error),
         }
@@ -59,6 +85,23 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
             Ok(rows) => swept.forgotten = rows.changes,
             Err(error) => swept.fail("idempotency", &error.into()),
         }
+        match self.rotate_kek_by_itself(kek::STEPS).await {
+            Ok(steps) => swept.rotated = steps,
+            Err(error) => swept.fail("kek_rotation", &error),
+        }
+        match self.erase_retired_keys().await {
+            Ok(count) => swept.erased = count,
+            Err(error) => swept.fail("provider_keys", &error),
+        }
+        match self.check_workers().await {
+            Ok(count) => swept.checked = count,
+            Err(error) => swept.fail("health", &error),
+        }
+        match self.seal_chains().await {
+            Ok(count) => swept.sealed = count,
+            Err(error) => swept.fail("checkpoints", &error),
+        }
+        self.sweep_keys(now, &mut swept).await;
         tracing::info!(
             event = logging::Event::Cron.as_str(),
             name = "sweep",
@@ -70,39 +113,50 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
             published = swept.published,
             confirmed = swept.confirmed,
             forgotten = swept.forgotten,
+            rotated = swept.rotated,
+            erased = swept.erased,
+            checked = swept.checked,
+            sealed = swept.sealed,
+            emptied_secrets = swept.emptied_secrets,
+            removed_sessions = swept.removed_sessions,
+            rebuilt = swept.rebuilt,
+            recounted = swept.recounted,
+            removed = swept.removed,
             failed_steps = swept.failed_steps,
             "cron"
         );
         swept
     }
 
+    /// Publishes what KV does not have yet, some at a time.
+    ///
+    /// # Errors
+    /// 503 when the database does not answer.
+    pub(crate) async fn publish_due(&self) -> Result<usize> {
+        self.put_all(instances::unpublished(MAX_PUTS)).await
+    }
+
     async fn put_all(&self, which: Statement) -> Result<usize> {
         let rows = self.database.query(which).await?;
-        let mut done: Vec<Statement> = Vec::new();
+        let mut done: Vec<(InstanceId, i64)> = Vec::new();
         for config in instances::read_bodies(&rows) {
             match self.put_one(config).await {
-                Ok(mark) => done.push(mark),
+                Ok(put) => done.push(put),
                 Err(error) => swept_failed("put", &error),
             }
         }
-        let count = done.len();
-        if count > 0 {
-            self.database.batch(done).await?;
+        if !done.is_empty() {
+            self.note_published(&done).await?;
         }
-        Ok(count)
+        Ok(done.len())
     }
 
-    async fn put_one(&self, config: Result<InstanceConfig>) -> Result<Statement> {
+    async fn put_one(&self, config: Result<InstanceConfig>) -> Result<(InstanceId, i64)> {
         let config = config?;
         self.put(&config)
             .await
             .map_err(|error| errors::Error::internal(error.to_string()))?;
-        let version = config.config_version;
-        Ok(instances::mark_published(
-            &config.instance_id,
-            version,
-            self.now(),
-        ))
+        Ok((config.instance_id, config.config_version))
     }
 }
 

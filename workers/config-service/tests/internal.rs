@@ -427,21 +427,10 @@ async fn using_a_key_is_recorded_first_at_once_then_once_a_minute() {
 
 #[tokio::test]
 async fn a_key_under_an_older_pepper_is_hashed_anew_at_its_next_use() {
-    use base64::Engine as _;
-    let encode = |bytes: [u8; 32]| base64::engine::general_purpose::STANDARD.encode(bytes);
-    let (old, new) = (encode(std::array::from_fn(|i| i as u8)), encode([5; 32]));
-    let vars = |name: &str| match name {
-        "KEK_CURRENT" => Some("k1".to_owned()),
-        "KEY_PEPPER_CURRENT" => Some("p2".to_owned()),
-        "KEY_PEPPER_p1" => Some(old.clone()),
-        "KEK_k1" | "KEY_PEPPER_p2" => Some(new.clone()),
-        _ => None,
-    };
-    let names = ["KEY_PEPPER_p1".to_owned(), "KEY_PEPPER_p2".to_owned()];
-    let service = Service::with(config_service::settings::Settings::read(&names, vars));
+    let service = Service::with(second_pepper(true));
     assert_eq!(
         service.app.get("/health").send().await.json()["old_pepper_rows"],
-        8
+        7
     );
     assert_eq!(
         service.resolve("image-gen", &ask(USER, None)).await.status,
@@ -459,9 +448,93 @@ async fn a_key_under_an_older_pepper_is_hashed_anew_at_its_next_use() {
     service.ports.world.clock.advance(60_000);
     assert_eq!(
         service.app.get("/health").send().await.json()["old_pepper_rows"],
-        7
+        6
     );
     service.settle().await;
+}
+
+/// Settings with two peppers, or with the new one alone.
+fn second_pepper(with_old: bool) -> config_service::settings::Settings {
+    use base64::Engine as _;
+    let encode = |bytes: [u8; 32]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let (old, new) = (encode(std::array::from_fn(|i| i as u8)), encode([5; 32]));
+    let mut names = vec!["KEY_PEPPER_p2".to_owned()];
+    if with_old {
+        names.push("KEY_PEPPER_p1".to_owned());
+    }
+    config_service::settings::Settings::read(&names, move |name| match name {
+        "KEK_CURRENT" => Some("k1".to_owned()),
+        "KEY_PEPPER_CURRENT" => Some("p2".to_owned()),
+        "KEY_PEPPER_p1" => Some(old.clone()),
+        "KEK_k1" | "KEY_PEPPER_p2" => Some(new.clone()),
+        _ => None,
+    })
+}
+
+#[tokio::test]
+async fn an_old_pepper_may_go_when_no_secret_that_works_needs_it() {
+    let service = Service::with(second_pepper(true));
+    let old_rows = async || {
+        service.ports.world.clock.advance(60_000);
+        service.app.get("/health").send().await.json()["old_pepper_rows"].clone()
+    };
+    // A rotated key is hashed under the new pepper, its previous secret under the old one.
+    let rotate = service
+        .post(
+            ADMIN,
+            "/api-key/user00000001/rotate",
+            &json!({"overlap_s": 600}),
+        )
+        .await;
+    assert_eq!(rotate.status, 200, "{}", rotate.text());
+    service.settle().await;
+    // ADMIN was hashed anew by its use.
+    for key in [ROOT, PROJECT, FOREIGN] {
+        assert_eq!(service.get(key, "/session").await.status, 200);
+    }
+    for unused in ["fuser0000001", "fproj0000001"] {
+        service.delete(ROOT, &format!("/api-key/{unused}")).await;
+    }
+    service.settle().await;
+    assert_eq!(old_rows().await, 1);
+    assert_eq!(service.get(USER, "/session").await.status, 200);
+    service.ports.world.clock.advance(600_000);
+    assert_eq!(old_rows().await, 0);
+
+    let service = service.deployed(second_pepper(false));
+    for key in [ROOT, ADMIN, PROJECT, FOREIGN] {
+        assert_eq!(service.get(key, "/session").await.status, 200);
+    }
+    // Keys that ended under it are refused like unknown ones, not with a fault of ours.
+    for key in [REVOKED, EXPIRED] {
+        let refused = service.get(key, "/session").await;
+        assert_eq!(refused.outcome(), (401, "auth_failed".into()));
+        assert_eq!(refused.json()["details"]["reason"], "unknown");
+    }
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn a_new_hash_never_overwrites_a_new_secret() {
+    let service = Service::with(second_pepper(true));
+    // The use is answered; its new hash waits in the background while the key gets another secret.
+    assert_eq!(service.get(USER, "/session").await.status, 200);
+    let rotated = service
+        .post(ADMIN, "/api-key/user00000001/rotate", &json!({}))
+        .await
+        .json();
+    service.settle().await;
+    let new = rotated["api_key"].as_str().unwrap();
+    assert_eq!(service.get(new, "/session").await.status, 200);
+    assert_eq!(service.get(USER, "/session").await.status, 200);
+    service.settle().await;
+    let row = service
+        .row("SELECT pepper_id, prev_pepper_id FROM api_keys WHERE key_id = 'user00000001'")
+        .await;
+    assert_eq!(
+        (row.text("pepper_id"), row.text("prev_pepper_id")),
+        (Some("p2"), Some("p1"))
+    );
 }
 
 #[tokio::test]

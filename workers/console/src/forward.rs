@@ -1,16 +1,17 @@
-//! Executes a forward: one call of a service binding, body and answer streamed past our memory, never repeated.
+//! Executes a forward: one call over a binding or of a URL, body and answer streamed past our memory, never repeated.
 //!
 //! In scope: the runtime's request and response objects. Out of scope: what is forwarded (module `gateway`), which
 //! headers change (module `headers`).
 
-use crate::gateway::{Forward, Head};
-use crate::headers::{answer_changes, kept_from_worker};
-use crate::state::Deps;
+use crate::gateway::Forward;
+use crate::head::Head;
+use crate::headers::{Answered, Changes, answer_changes, request_changes};
+use crate::registry::To;
+use api_types::InstanceId;
 use axum::body::Body;
 use errors::{Code, Error};
 use http::{HeaderMap, HeaderValue, Request};
 use middleware::Context;
-use platform::Ports;
 use worker::js_sys::{Array, Function, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
@@ -21,26 +22,26 @@ pub(crate) fn headers(raw: &web_sys::Request) -> HeaderMap {
     HeaderMap::from(&worker::Headers(raw.headers()))
 }
 
+/// The instance that the client's own header names.
+fn named(head: &Head) -> Option<InstanceId> {
+    InstanceId::parse(head.text("x-instance-id")?).ok()
+}
+
 /// What a forwarded request carries besides its own headers.
 pub(crate) struct Sent {
     context: Context,
-    host: String,
+    instance: Option<InstanceId>,
     secure: bool,
-    removed: Vec<String>,
+    changes: Changes<String>,
 }
 
 impl Sent {
-    pub(crate) fn new<P: Ports>(head: &Head, deps: &Deps<P>) -> Self {
+    pub(crate) fn new(head: &Head, forward: &Forward, context: Context) -> Self {
         Self {
-            context: Context::open(&head.headers, &deps.clock, &deps.random),
-            host: head.host.clone(),
+            changes: request_changes(head, forward, context.call()),
+            context,
+            instance: forward.instance.clone().or_else(|| named(head)),
             secure: head.secure,
-            removed: head
-                .headers
-                .keys()
-                .map(|name| name.as_str().to_owned())
-                .filter(|name| kept_from_worker(name))
-                .collect(),
         }
     }
 
@@ -53,59 +54,64 @@ impl Sent {
     }
 }
 
-fn unavailable(forward: &Forward, thrown: &JsValue) -> Error {
+fn unavailable(forward: &Forward, sent: &Sent, thrown: &JsValue) -> Error {
     let worker = forward.target.worker;
     let cause = thrown.dyn_ref::<worker::js_sys::Error>().map_or_else(
         || format!("{thrown:?}"),
         |error| String::from(error.message()),
     );
-    Error::new(
+    let error = Error::new(
         Code::UpstreamUnavailable,
         format!("The worker {worker} did not answer."),
     )
     .with_internal(cause)
     .with_detail("worker", worker)
-    .with_retry_after_ms(2_000)
+    .with_retry_after_ms(2_000);
+    match &sent.instance {
+        Some(instance) => error.with_detail("instance_id", instance.as_str()),
+        None => error,
+    }
 }
 
 /// Sends it.
 ///
 /// # Errors
-/// 502 `upstream_unavailable` when the binding is missing or throws.
+/// 502 `upstream_unavailable` when the binding is missing or throws, or nobody answers at the URL.
 pub(crate) async fn send(
     raw: &web_sys::Request,
     forward: &Forward,
+    to: &To,
     sent: &Sent,
     env: &Env,
     git_sha: &str,
 ) -> Result<web_sys::Response, Error> {
-    let exchange = exchange(raw, forward, sent, env, git_sha).await;
-    exchange.map_err(|thrown| unavailable(forward, &thrown))
+    let exchange = exchange(raw, forward, to, sent, env, git_sha).await;
+    exchange.map_err(|thrown| unavailable(forward, sent, &thrown))
 }
 
 async fn exchange(
     raw: &web_sys::Request,
     forward: &Forward,
+    to: &To,
     sent: &Sent,
     env: &Env,
     git_sha: &str,
 ) -> Result<web_sys::Response, JsValue> {
-    let url = format!("http://{}{}", forward.target.worker, forward.path_and_query);
-    // A request as the initializer of another one: method, headers, body, redirect mode and signal carry over.
+    let (fetcher, base) = match to {
+        To::Binding(name) => {
+            let binding = Reflect::get(env, &JsValue::from_str(name))?;
+            (binding, format!("http://{}", forward.target.worker))
+        }
+        To::Url(base) => (worker::js_sys::global().into(), base.clone()),
+    };
+    let url = format!("{base}{}", forward.path_and_query);
+    // A request as the initializer of another one: method, headers, body, signal and redirect mode carry over. The last
+    // is `manual` for what a client sent: keys are not carried on to where an answer points.
     let request = web_sys::Request::new_with_str_and_init(&url, raw.unchecked_ref())?;
-    let headers = request.headers();
-    for name in &sent.removed {
-        headers.delete(name)?;
-    }
-    headers.set("x-request-id", sent.context.request_id())?;
-    headers.set("traceparent", &sent.context.call().traceparent)?;
-    headers.set("x-forwarded-host", &sent.host)?;
-    let scheme = if sent.secure { "https" } else { "http" };
-    headers.set("x-forwarded-proto", scheme)?;
+    apply(&request.headers(), &sent.changes)?;
 
-    let binding = Reflect::get(env, &JsValue::from_str(forward.target.binding))?;
-    let fetch: Function = Reflect::get(&binding, &JsValue::from_str("fetch"))?.dyn_into()?;
-    let promise = Reflect::apply(&fetch, &binding, &Array::of1(&request))?;
+    let fetch: Function = Reflect::get(&fetcher, &JsValue::from_str("fetch"))?.dyn_into()?;
+    let promise = Reflect::apply(&fetch, &fetcher, &Array::of1(&request))?;
     let promise = worker::js_sys::Promise::resolve(&promise);
     let answer: web_sys::Response = JsFuture::from(promise).await?.dyn_into()?;
     if answer.status() == 101 {
@@ -119,17 +125,23 @@ async fn exchange(
     )?;
     let headers = copy.headers();
     let content_type = headers.get("content-type")?;
-    let has_cache_control = headers.has("cache-control")?;
-    for (name, value) in answer_changes(
-        content_type.as_deref(),
-        has_cache_control,
-        sent.secure,
-        git_sha,
-    ) {
+    let disposition = headers.get("content-disposition")?;
+    let answered = Answered {
+        content_type: content_type.as_deref(),
+        disposition: disposition.as_deref(),
+        has_body: answer.body().is_some(),
+        has_cache_control: headers.has("cache-control")?,
+    };
+    apply(&headers, &answer_changes(answered, sent.secure, git_sha))?;
+    Ok(copy)
+}
+
+fn apply<N: AsRef<str>>(headers: &web_sys::Headers, changes: &Changes<N>) -> Result<(), JsValue> {
+    for (name, value) in changes {
         match value {
-            Some(value) => headers.set(name, &value)?,
-            None => headers.delete(name)?,
+            Some(value) => headers.set(name.as_ref(), value)?,
+            None => headers.delete(name.as_ref())?,
         }
     }
-    Ok(copy)
+    Ok(())
 }

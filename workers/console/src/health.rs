@@ -1,12 +1,13 @@
-//! `GET /health`: the console's own state and that of the workers it is bound to.
+//! `GET /health`: the console's own state, its files, and that of the workers it is bound to.
 
+use crate::assets;
 use crate::state::{Deps, Upstream};
 use axum::Json;
 use axum::extract::State;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use http::{HeaderMap, Method, StatusCode};
 use middleware::Context;
-use platform::{Clock, HttpClient, HttpRequest, Ports, collect};
+use platform::{HttpClient, HttpRequest, Ports, collect};
 use serde_json::{Map, Value, json};
 
 /// A worker that does not answer in this time counts as unreachable, in milliseconds.
@@ -17,33 +18,30 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// What one bound worker says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkerHealth {
-    pub(crate) worker: &'static str,
-    pub(crate) binding: &'static str,
+    pub(crate) worker: String,
+    pub(crate) binding: String,
+    /// Whether nothing works without it.
+    pub(crate) needed: bool,
     /// `ok`, `degraded`, `unreachable`, `absent`.
     pub(crate) status: &'static str,
     pub(crate) version: Option<String>,
     pub(crate) git_sha: Option<String>,
-    pub(crate) took_ms: i64,
 }
 
 /// Asks all of them at once.
 pub(crate) async fn ask_all<P: Ports>(deps: &Deps<P>, context: &Context) -> Vec<WorkerHealth> {
-    let asked = deps.upstreams.iter().map(|it| ask(deps, it, context));
+    let asked = deps.upstreams.iter().map(|it| ask(it, context));
     join_all(asked).await
 }
 
-async fn ask<P: Ports>(
-    deps: &Deps<P>,
-    upstream: &Upstream<P::Service>,
-    context: &Context,
-) -> WorkerHealth {
+async fn ask<S: HttpClient>(upstream: &Upstream<S>, context: &Context) -> WorkerHealth {
     let mut health = WorkerHealth {
-        worker: upstream.worker,
-        binding: upstream.binding,
+        worker: upstream.worker.clone(),
+        binding: upstream.binding.clone(),
+        needed: upstream.needed,
         status: "absent",
         version: None,
         git_sha: None,
-        took_ms: 0,
     };
     let Some(service) = &upstream.service else {
         return health;
@@ -58,7 +56,6 @@ async fn ask<P: Ports>(
             headers.insert(name, value);
         }
     }
-    let started_ms = deps.clock.now_ms();
     let sent = service
         .send(HttpRequest {
             method: Method::GET,
@@ -71,13 +68,12 @@ async fn ask<P: Ports>(
     let response = match sent {
         Ok(response) => response,
         Err(failure) => {
-            tracing::warn!(worker = upstream.worker, cause = %failure.cause, "a bound worker did not answer");
+            tracing::warn!(worker = upstream.worker.as_str(), cause = %failure.cause, "a bound worker did not answer");
             return health;
         }
     };
     let status = response.status;
     let body = collect(response.body, MAX_BYTES).await.ok();
-    health.took_ms = deps.clock.now_ms().saturating_sub(started_ms);
     let Some(Value::Object(body)) = body.and_then(|body| serde_json::from_slice(&body).ok()) else {
         return health;
     };
@@ -88,12 +84,16 @@ async fn ask<P: Ports>(
     health
 }
 
-/// Steps: 1. every binding is there, else 503. 2. each worker is asked; its state is reported and changes nothing.
+/// Steps: 1. what is needed is bound and the application's page can be read, else 503: workers of instances may be
+/// reached by their URLs instead. 2. each worker is asked; its state is reported and changes nothing.
 pub(crate) async fn health<P: Ports>(
     State(deps): State<Deps<P>>,
     context: Context,
 ) -> (StatusCode, Json<Value>) {
-    let workers = ask_all(&deps, &context).await;
+    let (workers, assets_hash) =
+        join(ask_all(&deps, &context), assets::version(&deps, &context)).await;
+    let needed = |it: &WorkerHealth| it.status != "absent" || !it.needed;
+    let bound = workers.iter().all(needed);
     let mut bindings = Map::new();
     let mut described = Map::new();
     for worker in &workers {
@@ -102,13 +102,19 @@ pub(crate) async fn health<P: Ports>(
         } else {
             "ok"
         };
-        bindings.insert(worker.binding.to_owned(), bound.into());
+        bindings.insert(worker.binding.clone(), bound.into());
         described.insert(
-            worker.worker.to_owned(),
+            worker.worker.clone(),
             json!({"status": worker.status, "version": worker.version, "git_sha": worker.git_sha}),
         );
     }
-    let complete = bindings.values().all(|bound| bound == "ok");
+    let assets = match (&deps.assets, &assets_hash) {
+        (None, _) => "absent",
+        (Some(_), None) => "failed",
+        (Some(_), Some(_)) => "ok",
+    };
+    bindings.insert(assets::BINDING.to_owned(), assets.into());
+    let complete = bound && assets == "ok";
     let (status, word) = if complete {
         (StatusCode::OK, "ok")
     } else {
@@ -119,6 +125,7 @@ pub(crate) async fn health<P: Ports>(
         "version": env!("CARGO_PKG_VERSION"),
         "version_id": null,
         "git_sha": deps.git_sha,
+        "assets_hash": assets_hash,
         "bindings": bindings,
         "workers": described,
     });

@@ -1,18 +1,47 @@
 //! The console's own routes and nothing else.
 
 use crate::state::Deps;
-use crate::{health, home, openapi};
+use crate::{assets, health, openapi, session};
 use auth::permission::console;
 use http::Method;
 use middleware::Routes;
 use platform::Ports;
 
-/// The table.
+/// The table. `/` stands for every page of the application.
 pub fn routes<P: Ports>() -> Routes<Deps<P>> {
     Routes::new()
-        .body_cap(16 * 1024)
-        .route(&console::HOME, Method::GET, "/", home::page::<P>)
-        .route(&console::HOME, Method::GET, "/style.css", home::style)
+        .body_cap(4 * 1024)
+        .route(&console::PAGE, Method::GET, "/", assets::page::<P>)
+        .route(
+            &console::MOVED,
+            Method::GET,
+            "/testing-gui",
+            assets::testing_gui,
+        )
+        .route(
+            &console::MOVED,
+            Method::GET,
+            "/admin-panel",
+            assets::admin_panel,
+        )
+        .route(
+            &console::SIGN_IN,
+            Method::POST,
+            "/auth/session",
+            session::create::<P>,
+        )
+        .route(
+            &console::SIGNED_IN,
+            Method::GET,
+            "/auth/session",
+            session::read::<P>,
+        )
+        .route(
+            &console::SIGN_OUT,
+            Method::DELETE,
+            "/auth/session",
+            session::end::<P>,
+        )
         .route(
             &console::HEALTH,
             Method::GET,

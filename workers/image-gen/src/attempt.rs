@@ -1,30 +1,30 @@
-//! One attempt under a held lease: submit once, or go on with a known provider job; poll, fetch, store.
+//! One attempt under a held lease: submit once, or go on with a known provider job, and poll until it is done.
 //!
-//! In scope: the steps between the lease and the settle. Out of scope: leases of other candidates and what a failure leads
-//! to (`run`), the exchange itself (`provider-driver`).
+//! In scope: the steps between the lease and the provider's finished answer. Out of scope: from there to stored images
+//! (`delivery`), leases of other candidates and what a failure leads to (`run`), the exchange itself (`provider-driver`).
 //! Architecture invariant: a permit is needed to submit, and only a fresh lease gives one; resuming has none.
 
-use crate::credentials;
+use crate::credentials::{self, Holder, Opened};
 use crate::deps::Deps;
 use crate::lease::{Lease, Lost};
-use crate::storing::{Shelf, StoreTrouble, fetch_and_store, provider_fault};
+use crate::storing::Shelf;
 use api_types::{
-    GenerateJob, ImageResult, ImageState, InstanceConfig, JobCandidate, JobRef, JobStage,
-    ProviderSettings, QualityCheck, StoredImage, Timestamp, Warning,
+    CostBasis, CredentialId, GenerateJob, ImageResult, ImageState, ImageUsage, InstanceConfig,
+    JobCandidate, JobRef, JobStage, ProviderSettings, StoredImage, Timestamp, Warning,
 };
-use errors::Error;
-use futures_util::{FutureExt, StreamExt, future::join, stream};
+use errors::{Code, Error};
+use futures_util::future::join;
 use jobs::Deadline;
+use lookup::CredentialOutcome;
 use platform::{Clock, Ports};
 use provider_adapters::{
-    Accepted, Advice, FormatContext, ImageAdapter, JobResult, JobStatus, Kind, ProviderError,
-    ProviderSecret, Submission, registry,
+    Accepted, ActualCost, Advice, FormatContext, ImageAdapter, JobResult, JobStatus, Kind,
+    ProviderError, ProviderSecret, Submission, registry,
 };
 use provider_driver::{LeaseGrant, SubmitPermit};
 use r2_manager::{StoreError, Stored, StreamingReader};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Images of one attempt that are fetched at the same time; an invocation has 6 connections.
-const PARALLEL_IMAGES: usize = 4;
 /// Pause before the first poll of a resumed job, in milliseconds.
 const RESUME_PAUSE_MS: u64 = 1_000;
 
@@ -50,11 +50,13 @@ pub struct Produced {
     /// What it cost, in micro-dollars; `None` when unknown.
     pub cost_usd_micros: Option<i64>,
     /// How that is known.
-    pub cost_basis: api_types::CostBasis,
+    pub cost_basis: CostBasis,
     /// Tokens, if the provider counts them.
     pub tokens: Option<u32>,
-    /// From submit to the finished answer, in milliseconds.
-    pub generation_ms: u64,
+    /// The same by kind.
+    pub usage: Option<ImageUsage>,
+    /// From submit to the finished answer, in milliseconds; `None` when nobody saw both.
+    pub generation_ms: Option<u64>,
 }
 
 /// Why an attempt brought nothing.
@@ -70,6 +72,8 @@ pub enum Trouble {
         cause: String,
         /// The provider still has it: it can be fetched again.
         resumable: bool,
+        /// What the provider charged for it.
+        cost: ActualCost,
     },
     /// Nobody waits any more; the provider works on.
     GaveUp,
@@ -106,34 +110,79 @@ pub struct Attempt<'a, P: Ports> {
 }
 
 /// The opened way to a provider.
-struct Way {
-    adapter: ImageAdapter,
-    secret: ProviderSecret,
+pub(crate) struct Way {
+    pub(crate) adapter: ImageAdapter,
+    settings: ProviderSettings,
+    key: Mutex<Key>,
+}
+
+struct Key {
+    opened: Opened,
+    /// It was read again once already.
+    renewed: bool,
+    /// The one that the stored job names.
+    named: Option<CredentialId>,
+}
+
+impl Way {
+    fn opened(&self) -> Opened {
+        self.lock().opened.clone()
+    }
+
+    pub(crate) fn secret(&self) -> ProviderSecret {
+        self.lock().opened.secret.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Key> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the vendor rejected the key itself. Its other refusals of that kind (403, an unknown model) are about what the
+/// account may do: the same key works elsewhere, and another one would not be looked for because of them.
+fn is_key_rejected(error: &ProviderError) -> bool {
+    error.kind == Kind::Auth && error.http_status == Some(401)
 }
 
 /// A finished answer.
-struct Finished {
-    result: JobResult,
-    job_ref: JobRef,
-    generation_ms: u64,
+pub(crate) struct Finished {
+    pub(crate) result: JobResult,
+    /// What the result can be asked for with; `None` where the answer of the submit was all there is.
+    pub(crate) job_ref: Option<JobRef>,
+    pub(crate) generation_ms: u64,
     /// Blobs of a synchronous answer that the reader has stored already, by index.
-    blobs: Vec<Result<Stored, StoreError>>,
+    pub(crate) blobs: Vec<Result<Stored, StoreError>>,
 }
 
 impl<P: Ports> Attempt<'_, P> {
-    /// Runs it to stored images.
+    /// Runs it to stored images. Whatever went wrong, the provider's handle is told before the lease is let go: without it
+    /// nobody could go on.
     ///
     /// # Errors
     /// [`Trouble`].
     pub async fn work(&self, start: Start) -> Result<Produced, Trouble> {
+        let outcome = self.steps(start).await;
+        if outcome.is_err() {
+            self.lease.tell_again(true).await;
+        }
+        outcome
+    }
+
+    async fn steps(&self, start: Start) -> Result<Produced, Trouble> {
         match start {
             Start::Submit(grant) => {
-                let way = self.open().map_err(Trouble::NotSent)?;
+                let way = self.open(false).await.map_err(Trouble::NotSent)?;
+                self.name_key(&way)
+                    .await
+                    .map_err(|error| match error.code {
+                        Code::LeaseLost | Code::NotFound => Trouble::Lost,
+                        _ => Trouble::NotSent(error),
+                    })?;
                 let finished = self.submit(&way, grant).await?;
                 self.store(&way, finished).await
             }
             Start::Resume(job_ref) => {
-                let way = self.open().map_err(|error| {
+                let way = self.open(true).await.map_err(|error| {
                     // The provider has the work; without its key nobody can ask for it.
                     ProviderError::new(Kind::Auth, Accepted::Yes)
                         .with_advice(Advice::Reconcile)
@@ -146,23 +195,93 @@ impl<P: Ports> Attempt<'_, P> {
     }
 
     /// When the job must be over, whoever waits.
-    fn run_deadline(&self) -> Timestamp {
+    pub(crate) fn run_deadline(&self) -> Timestamp {
         let run_ms = i64::try_from(self.deps.settings.run_ms).unwrap_or(i64::MAX);
         Timestamp(self.deps.clock.now_ms()).plus_ms(run_ms)
     }
 
-    fn open(&self) -> Result<Way, Error> {
+    /// The way to the provider, with the current key, or with the one that a known job belongs to.
+    async fn open(&self, known: bool) -> Result<Way, Error> {
         let name = &self.candidate.provider;
-        // Without settings the name is the adapter.
-        let unset = ProviderSettings::default();
         let configured = self.config.edited.providers.get(name);
-        let settings = configured.unwrap_or(&unset);
-        let adapter = registry::image(name, settings)?;
-        let secret = credentials::open(self.deps, self.config, name, settings, &adapter)?;
-        Ok(Way { adapter, secret })
+        // Without settings the name is the adapter.
+        let settings = configured.cloned().unwrap_or_default();
+        let adapter = registry::image(name, &settings)?;
+        let holder = self.holder(&settings, &adapter);
+        let opened = if known {
+            let id = self.job.credential_id.as_ref();
+            holder
+                .submitted_under(self.deps, id, self.lease.context())
+                .await?
+        } else {
+            holder.current(self.deps)?
+        };
+        Ok(Way {
+            adapter,
+            settings,
+            key: Mutex::new(Key {
+                opened,
+                renewed: false,
+                named: self.job.credential_id.clone(),
+            }),
+        })
     }
 
-    fn shelf(&self, cost_usd_micros: Option<i64>, images: u32) -> Shelf<'_> {
+    fn holder<'h>(
+        &'h self,
+        settings: &'h ProviderSettings,
+        adapter: &'h ImageAdapter,
+    ) -> Holder<'h> {
+        Holder {
+            config: self.config,
+            provider: &self.candidate.provider,
+            settings,
+            adapter,
+        }
+    }
+
+    /// Reports a rejected key and reads it again, once: true when there is another one now.
+    async fn renew_key(&self, way: &Way) -> bool {
+        let used = way.opened();
+        self.tell_key(way, CredentialOutcome::AuthFailed);
+        if std::mem::replace(&mut way.lock().renewed, true) {
+            return false;
+        }
+        let holder = self.holder(&way.settings, &way.adapter);
+        let renewed = holder.renewed(self.deps, &used, self.lease.context()).await;
+        match renewed {
+            Some(opened) => {
+                way.lock().opened = opened;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The stored job names a key before anything is sent with it: whoever goes on from there asks with the same one.
+    ///
+    /// # Errors
+    /// As [`Lease::name_credential`].
+    async fn name_key(&self, way: &Way) -> Result<(), Error> {
+        let unnamed = {
+            let key = way.lock();
+            key.opened
+                .id
+                .clone()
+                .filter(|id| key.named.as_ref() != Some(id))
+        };
+        if let Some(id) = unnamed {
+            self.lease.name_credential(&id).await?;
+            way.lock().named = Some(id);
+        }
+        Ok(())
+    }
+
+    fn tell_key(&self, way: &Way, outcome: CredentialOutcome) {
+        credentials::report(self.deps, &way.opened(), outcome, self.lease.context());
+    }
+
+    pub(crate) fn shelf(&self, cost_usd_micros: Option<i64>, images: u32) -> Shelf<'_> {
         Shelf {
             job: self.job,
             candidate: self.candidate,
@@ -195,46 +314,114 @@ impl<P: Ports> Attempt<'_, P> {
         let wanted = u32::try_from(self.job.image_ids.len()).unwrap_or(u32::MAX);
         let shelf = self.shelf(self.candidate.estimate_usd_micros, wanted);
         let targets = self.deps.buckets.in_order(&self.job.bucket);
-        let mut reader = StreamingReader::new(targets, |index| {
-            let now = Timestamp(self.deps.clock.now_ms());
-            match shelf.image_id(index) {
-                Some(image_id) => shelf.options(&image_id, None, now),
-                // A key that every bucket refuses: an image without an id cannot be told from another one.
-                None => r2_manager::StoreOptions {
-                    key: Box::new(|_| String::new()),
-                    metadata: Vec::new(),
-                },
-            }
-        });
         let started_ms = self.deps.clock.now_ms();
-        let submission = self
-            .lease
-            .during(
-                JobStage::Submitting,
-                self.deps.driver.submit_job(
-                    &way.adapter,
-                    SubmitPermit::from_lease(grant),
-                    part,
-                    &way.secret,
-                    self.run_deadline(),
-                    &mut reader,
-                ),
-            )
-            .await;
+        let mut permit = SubmitPermit::from_lease(grant);
+        let (submission, reader) = loop {
+            let mut reader =
+                StreamingReader::new(targets.clone(), self.deps.clock.clone(), |index| {
+                    let now = Timestamp(self.deps.clock.now_ms());
+                    match shelf.image_id(index) {
+                        Some(image_id) => shelf.options(&image_id, None, now),
+                        // A key that every bucket refuses: an image without an id cannot be told from another one.
+                        None => r2_manager::StoreOptions {
+                            key: Box::new(|_| String::new()),
+                            metadata: Vec::new(),
+                        },
+                    }
+                });
+            let submission = self
+                .lease
+                .during(
+                    JobStage::Submitting,
+                    self.deps.driver.submit_job(
+                        &way.adapter,
+                        permit,
+                        part.clone(),
+                        &way.secret(),
+                        self.run_deadline(),
+                        &mut reader,
+                    ),
+                )
+                .await;
+            match submission {
+                // The configuration may be older than the key: certainly not accepted, so the new one is tried at once.
+                Err(error)
+                    if is_key_rejected(&error)
+                        && self.renew_key(way).await
+                        && self.name_key(way).await.is_ok() =>
+                {
+                    permit = SubmitPermit::after(error)?;
+                }
+                done => break (done, reader),
+            }
+        };
+        if submission.is_ok() {
+            self.tell_key(way, CredentialOutcome::Ok);
+        }
         let elapsed = |now_ms: i64| u64::try_from(now_ms - started_ms).unwrap_or(0);
+        let generation_ms = elapsed(self.deps.clock.now_ms());
         match submission {
-            Ok(Submission::Done { job, result }) => Ok(Finished {
+            Ok(Submission::Done { result, .. }) => Ok(Finished {
                 result,
-                job_ref: job,
-                generation_ms: elapsed(self.deps.clock.now_ms()),
+                job_ref: None,
+                generation_ms,
                 blobs: reader.into_stored(),
             }),
             Ok(Submission::Accepted { job, .. }) => self.accepted(way, job).await,
-            Err(mut error) => match error.job.take() {
-                // Unreadable but for its handle: the job is known, so it is asked for like any other.
-                Some(job) => self.accepted(way, *job).await,
-                None => Err(error.into()),
-            },
+            Err(mut error) => {
+                let blobs = reader.into_stored();
+                match error.job.take() {
+                    // Unreadable but for its handle: the job is known, so it is asked for like any other.
+                    Some(job) => self.accepted(way, *job).await,
+                    None if error.kind == Kind::ContractMismatch
+                        && error.accepted == Accepted::Yes
+                        && blobs.iter().any(Result::is_ok) =>
+                    {
+                        tracing::warn!(
+                            job_id = self.job.job_id.as_str(),
+                            internal = error.internal,
+                            "an answer broke off after its images"
+                        );
+                        Ok(Finished {
+                            result: self.cut_result(wanted, &blobs),
+                            job_ref: None,
+                            generation_ms,
+                            blobs,
+                        })
+                    }
+                    None => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// The result of a synchronous answer that broke off after images that are stored by now: they were paid for, and
+    /// nobody can ask for them again. What was in the rest, the usage above all, nobody knows; an image that did not
+    /// arrive is a lost one.
+    fn cut_result(&self, wanted: u32, blobs: &[Result<Stored, StoreError>]) -> JobResult {
+        let arrived = u32::try_from(blobs.len()).unwrap_or(u32::MAX);
+        let images = (0..wanted.max(arrived))
+            .map(|index| ImageResult {
+                image_url: None,
+                provider: self.candidate.provider.clone(),
+                model: self.candidate.model.clone(),
+                index,
+                blob: Some(index),
+                state: ImageState::Ready,
+                seed: None,
+                revised_prompt: None,
+            })
+            .collect();
+        let (usd_micros, basis) = match self.candidate.estimate_usd_micros {
+            Some(estimate) => (Some(estimate), CostBasis::Table),
+            None => (self.candidate.upper_usd_micros, CostBasis::Upper),
+        };
+        JobResult {
+            images,
+            cost: ActualCost { usd_micros, basis },
+            tokens: None,
+            usage: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -276,7 +463,7 @@ impl<P: Ports> Attempt<'_, P> {
                     self.deps.driver.check_status(
                         &way.adapter,
                         &job_ref,
-                        &way.secret,
+                        &way.secret(),
                         self.run_deadline(),
                     ),
                 )
@@ -293,7 +480,7 @@ impl<P: Ports> Attempt<'_, P> {
                     };
                     return Ok(Finished {
                         result,
-                        job_ref,
+                        job_ref: Some(job_ref),
                         generation_ms,
                         blobs: Vec::new(),
                     });
@@ -301,15 +488,21 @@ impl<P: Ports> Attempt<'_, P> {
                 Ok(JobStatus::Expired) => {
                     return Err(ProviderError::new(Kind::ExpiredResult, Accepted::Yes).into());
                 }
+                // A job that was submitted under a key whose time is over: asked again at once with the current one.
+                Err(error) if is_key_rejected(&error) && self.renew_key(way).await => {
+                    // Without it the next holder finds the same way.
+                    drop(self.name_key(way).await);
+                    continue;
+                }
                 // The job is unharmed by a poll that failed.
                 Err(error) if error.advice == Advice::Reconcile => {
                     at_least_ms = error.retry_after_ms.unwrap_or(0);
                 }
                 Ok(JobStatus::Failed(error)) | Err(error) => return Err(error.into()),
             }
+            // In case the object was away when it was first told.
+            self.lease.tell_again(false).await;
             let Some(delay_ms) = delays.next() else {
-                // Once more, in case the object was away when it was first told: nobody can poll without it.
-                self.lease.submitted(&job_ref).await;
                 return Err(ProviderError::new(Kind::Timeout, Accepted::Yes)
                     .with_advice(Advice::Reconcile)
                     .into());
@@ -321,8 +514,6 @@ impl<P: Ports> Attempt<'_, P> {
                 .await?;
             // A wait that was cut short is no reason to ask early: the next holder asks in time.
             if pause_ms > left_ms {
-                // Once more, in case the object was away when it was first told: nobody can poll without it.
-                self.lease.submitted(&job_ref).await;
                 return Err(Trouble::GaveUp);
             }
         }
@@ -335,163 +526,10 @@ impl<P: Ports> Attempt<'_, P> {
                 self.deps.driver.fetch_result(
                     &way.adapter,
                     job_ref,
-                    &way.secret,
+                    &way.secret(),
                     self.run_deadline(),
                 ),
             )
             .await
-    }
-
-    async fn store(&self, way: &Way, finished: Finished) -> Result<Produced, Trouble> {
-        let Finished {
-            result,
-            job_ref,
-            generation_ms,
-            blobs,
-        } = finished;
-        let ready: Vec<&ImageResult> = result
-            .images
-            .iter()
-            .filter(|image| image.state == ImageState::Ready)
-            .collect();
-        let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
-        let shelf = self.shelf(result.cost.usd_micros, count);
-        let mut storing = Vec::with_capacity(ready.len());
-        for image in ready {
-            storing.push(self.store_one(way, &shelf, image, &blobs, &job_ref).boxed());
-        }
-        let work = stream::iter(storing)
-            .buffered(PARALLEL_IMAGES)
-            .collect::<Vec<_>>()
-            .boxed();
-        let outcomes = self.lease.during(JobStage::Storing, work).await;
-
-        let check = self
-            .job
-            .request
-            .quality_check
-            .unwrap_or(self.config.edited.quality_check);
-        let mut produced = Produced {
-            images: Vec::new(),
-            withheld: 0,
-            warnings: result.warnings.clone(),
-            rejected: false,
-            cost_usd_micros: result.cost.usd_micros,
-            cost_basis: result.cost.basis,
-            tokens: result.tokens,
-            generation_ms,
-        };
-        let mut fault = None;
-        for (image, outcome) in outcomes {
-            match outcome {
-                Ok(stored) => {
-                    let Some(id) = shelf.image_id(image.blob.unwrap_or(image.index)) else {
-                        continue;
-                    };
-                    let (stored, found) = shelf.stored(&id, image, stored, check);
-                    produced.rejected |= found.is_some() && check == QualityCheck::Strict;
-                    produced.warnings.extend(found);
-                    produced.images.push(stored);
-                }
-                Err(StoreTrouble::Storage(cause)) => {
-                    return Err(Trouble::Storage {
-                        cause,
-                        resumable: image.blob.is_none(),
-                    });
-                }
-                Err(StoreTrouble::Provider(error)) => {
-                    produced.warnings.push(image_warning("image_lost", image));
-                    fault = Some(error);
-                }
-            }
-        }
-        for image in &result.images {
-            match image.state {
-                ImageState::Ready => {}
-                ImageState::Withheld => {
-                    produced.withheld += 1;
-                    produced
-                        .warnings
-                        .push(image_warning("image_withheld", image));
-                }
-                ImageState::Failed => {
-                    produced.warnings.push(image_warning("image_failed", image));
-                }
-            }
-        }
-        if produced.images.is_empty() {
-            let error = fault.unwrap_or_else(|| ProviderError::new(Kind::NoOutput, Accepted::Yes));
-            return Err(error.into());
-        }
-        Ok(produced)
-    }
-
-    async fn store_one<'a>(
-        &self,
-        way: &Way,
-        shelf: &Shelf<'_>,
-        image: &'a ImageResult,
-        blobs: &[Result<Stored, StoreError>],
-        job_ref: &JobRef,
-    ) -> (&'a ImageResult, Result<Stored, StoreTrouble>) {
-        (image, self.place(way, shelf, image, blobs, job_ref).await)
-    }
-
-    async fn place(
-        &self,
-        way: &Way,
-        shelf: &Shelf<'_>,
-        image: &ImageResult,
-        blobs: &[Result<Stored, StoreError>],
-        job_ref: &JobRef,
-    ) -> Result<Stored, StoreTrouble> {
-        if let Some(blob) = image.blob {
-            let missing =
-                || StoreTrouble::Provider(ProviderError::new(Kind::NoOutput, Accepted::Yes));
-            return match blobs.get(blob as usize).ok_or_else(missing)? {
-                Ok(stored) => Ok(stored.clone()),
-                Err(error) => Err(provider_fault(error).map_or_else(
-                    || StoreTrouble::Storage(error.to_string()),
-                    StoreTrouble::Provider,
-                )),
-            };
-        }
-        let Some(image_id) = shelf.image_id(image.index) else {
-            return Err(StoreTrouble::Provider(ProviderError::new(
-                Kind::ContractMismatch,
-                Accepted::Yes,
-            )));
-        };
-        let deadline = self.run_deadline();
-        let fetched = fetch_and_store(self.deps, shelf, &way.adapter, &image_id, image, deadline);
-        match fetched.await {
-            // Links to files end before the result does: one fresh result gives new ones.
-            Err(StoreTrouble::Provider(error)) if error.kind == Kind::ExpiredResult => {
-                let fresh = self
-                    .deps
-                    .driver
-                    .fetch_result(&way.adapter, job_ref, &way.secret, self.run_deadline())
-                    .await
-                    .map_err(StoreTrouble::Provider)?;
-                match fresh.images.into_iter().find(|it| it.index == image.index) {
-                    Some(image) => {
-                        let deadline = self.run_deadline();
-                        fetch_and_store(self.deps, shelf, &way.adapter, &image_id, &image, deadline)
-                            .await
-                    }
-                    None => Err(StoreTrouble::Provider(error)),
-                }
-            }
-            stored => stored,
-        }
-    }
-}
-
-fn image_warning(code: &str, image: &ImageResult) -> Warning {
-    Warning {
-        code: code.to_owned(),
-        option: None,
-        from: Some(image.index.to_string()),
-        to: None,
     }
 }

@@ -1,15 +1,14 @@
 //! The one place that names bindings, vars and secrets: `Env` -> `Deps`.
 
 use crate::deps::{Deps, Parts, Settings};
+use crate::keyring::keyring;
 use crate::memory::Memory;
 use api_types::Secret;
-use auth::envelope::{KekScope, Keks};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use auth::envelope::Keks;
 use errors::{Error, Result};
 use lookup::{Lookup, LookupCache, ServiceSource};
 use platform::Ops;
-use platform_workers::{ConsoleLevel, WorkerPorts, console_log, secret, var};
+use platform_workers::{ConsoleLevel, WorkerPorts, console_log, secret, var, version_id};
 use r2_manager::{CdnKind, SigningKeys, UrlForms};
 use serde_json::{Map, Value};
 use std::sync::{Arc, OnceLock};
@@ -44,7 +43,10 @@ pub(crate) fn deps(env: &Env, ports: &WorkerPorts) -> Result<Deps<WorkerPorts>> 
         lookup,
         keks: keks(env)?,
         forms: forms(env)?,
-        settings: Settings::from_vars(|name| var(env, name)),
+        settings: Settings {
+            version_id: version_id(env, "VERSION_METADATA"),
+            ..Settings::from_vars(|name| var(env, name))
+        },
         memory: Arc::clone(MEMORY.get_or_init(Arc::default)),
     }))
 }
@@ -99,30 +101,11 @@ fn buckets(
 
 /// All secrets `KEK_<id>`.
 fn keks(env: &Env) -> Result<Keks> {
-    let current = needed(env, "KEK_CURRENT")?;
-    let scope = match var(env, "KEK_SCOPE").as_deref() {
-        Some("instance") => KekScope::Instance,
-        _ => KekScope::Master,
-    };
-    let mut all = Vec::new();
-    for name in Object::keys(env.unchecked_ref::<Object>()).iter() {
-        let name = name.as_string().unwrap_or_default();
-        let Some(id) = name.strip_prefix("KEK_") else {
-            continue;
-        };
-        if matches!(id, "CURRENT" | "SCOPE") {
-            continue;
-        }
-        let text = secret(env, &name).unwrap_or_default();
-        let bytes = STANDARD
-            .decode(&text)
-            .ok()
-            .and_then(|it| it.try_into().ok());
-        let bytes = bytes.ok_or_else(|| missing(format!("{name} is not 32 bytes in base64")))?;
-        logging::register_secret(&text);
-        all.push((id.to_owned(), bytes));
-    }
-    Keks::new(&current, all, scope)
+    let names: Vec<String> = Object::keys(env.unchecked_ref::<Object>())
+        .iter()
+        .filter_map(|name| name.as_string())
+        .collect();
+    keyring(&names, |name| secret(env, name))
 }
 
 fn forms(env: &Env) -> Result<UrlForms> {

@@ -5,13 +5,14 @@
 
 use crate::attempt::Start;
 use crate::deps::Deps;
-use crate::lease::Lease;
-use crate::reconcile;
+use crate::lease::{Lease, Patience};
+use crate::reconcile::{Accept, Search};
 use crate::run::{End, Passed, Run};
 use crate::settling;
 use api_types::{
-    AttemptView, Billed, CostBasis, GenerateJob, InstanceConfig, JobError, JobMessage,
+    AttemptView, Billed, CostBasis, GenerateJob, InstanceConfig, InstanceId, JobError, JobMessage,
     LIMITER_VERSION, Next, Outcome, Settle, StateQuery, Take, TakeMode, TakeReply,
+    instance_of_limiter_object,
 };
 use errors::{Code, Error, Result};
 use jobs::Deadline;
@@ -37,8 +38,8 @@ pub enum Verdict {
 
 /// Handles one message of the queue of that name. Never fails: every failure is a verdict.
 ///
-/// 1. Read it; an unreadable one is kept in `queue_rejects`. 2. `take`; busy or unknown: done. 3. Look the instance up anew.
-/// 4. Run, resume, reconcile or fall back, as `take` allows.
+/// 1. Read it; an unreadable one is kept in `queue_rejects`. 2. Look the instance up anew; not to be had: later. 3. `take`;
+///    busy or unknown: done. 4. Run, resume, reconcile or fall back, as `take` allows.
 pub async fn handle<P: Ports>(
     deps: &Deps<P>,
     queue: &str,
@@ -50,6 +51,9 @@ pub async fn handle<P: Ports>(
         Ok(message) if message.v == 1 && message.hop <= MAX_HOP => message,
         Ok(_) => return reject(deps, queue, id, text, "version or hop").await,
         Err(error) => return reject(deps, queue, id, text, &error.to_string()).await,
+    };
+    let Some(instance_id) = instance_of_limiter_object(&message.object) else {
+        return reject(deps, queue, id, text, "the name of the object").await;
     };
     let context = CallContext {
         request_id: message.request_id.clone(),
@@ -63,7 +67,8 @@ pub async fn handle<P: Ports>(
     if queue.ends_with("-dlq") {
         return dead(deps, &message, &context).instrument(span).await;
     }
-    match work(deps, &message, &context).instrument(span).await {
+    let worked = work(deps, &instance_id, &message, &context).instrument(span);
+    match worked.await {
         Ok(()) => Verdict::Ack,
         Err(error) if error.code.retryable() => {
             tracing::warn!(%error, job_id = message.job_id, "a wake-up is tried again");
@@ -91,6 +96,7 @@ async fn reject<P: Ports>(deps: &Deps<P>, queue: &str, id: &str, body: &str, why
 async fn dead<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallContext) -> Verdict {
     let query = StateQuery {
         job_id: api_types::JobId::parse(&message.job_id).ok(),
+        open: 0,
     };
     let state = deps.limiter.state(&message.object, &query, context).await;
     let swept = deps.limiter.sweep(&message.object, context).await;
@@ -104,13 +110,16 @@ async fn dead<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallCont
     Verdict::Ack
 }
 
-async fn work<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallContext) -> Result<()> {
-    let take = Take {
-        v: LIMITER_VERSION,
-        lease_id: message.lease_id.clone(),
-        holder_ms: deps.settings.holder_ms,
-    };
-    let reply = match deps.limiter.take(&message.object, &take, context).await {
+async fn work<P: Ports>(
+    deps: &Deps<P>,
+    instance_id: &InstanceId,
+    message: &JobMessage,
+    context: &CallContext,
+) -> Result<()> {
+    tracing::Span::current().record("instance_id", instance_id.as_str());
+    // Before anything is taken: what was unsent a moment ago is not any more once somebody holds it.
+    let config = deps.config(instance_id, context).await?;
+    let reply = match take(deps, message, context).await {
         Ok(reply) => reply,
         Err(error) if error.code == Code::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -135,10 +144,13 @@ async fn work<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallCont
         message.lease_id.clone(),
         epoch,
     );
-    tracing::Span::current().record("instance_id", attempt.instance_id.as_str());
-    let job = GenerateJob::of(&attempt)
-        .ok_or_else(|| Error::internal("the stored job of an image attempt is unreadable"))?;
-    let config = deps.config(&attempt.instance_id, &context).await?;
+    let Some(job) = GenerateJob::of(&attempt) else {
+        let error = Error::internal("the stored job of an image attempt is unreadable");
+        if grant.is_some() {
+            lease.settle(&settling::unsent(&lease, &error)).await?;
+        }
+        return Err(error);
+    };
     let taken = Taken {
         deps,
         config,
@@ -147,6 +159,28 @@ async fn work<P: Ports>(deps: &Deps<P>, message: &JobMessage, context: &CallCont
         job,
     };
     taken.go_on(lease, mode, grant).await
+}
+
+/// Takes the lease, tried for a while with one nonce: a lease that is taken and whose taker does not know it is lost.
+async fn take<P: Ports>(
+    deps: &Deps<P>,
+    message: &JobMessage,
+    context: &CallContext,
+) -> Result<TakeReply> {
+    let take = Take {
+        v: LIMITER_VERSION,
+        lease_id: message.lease_id.clone(),
+        holder_ms: deps.settings.holder_ms,
+    };
+    let taker = deps.uuid();
+    let patience = Patience::new(deps);
+    loop {
+        let taken = deps.limiter.take(&message.object, &take, &taker, context);
+        match taken.await {
+            Err(error) if patience.again(deps, &error).await => {}
+            done => return done,
+        }
+    }
 }
 
 struct Taken<'a, P: Ports> {
@@ -165,6 +199,7 @@ impl<P: Ports> Taken<'_, P> {
             context: self.context.clone(),
             deadline: Deadline::after(self.deps.clock.now_ms(), self.deps.settings.consumer_ms),
             interactive: false,
+            begin_by: None,
         };
         let job_id = self.job.job_id.clone();
         let report = match (mode, grant, self.attempt.job_refs.last().cloned()) {
@@ -176,7 +211,13 @@ impl<P: Ports> Taken<'_, P> {
             }
             (TakeMode::Fallback, ..) => self.fall_back(&run, lease).await,
             (TakeMode::Reconcile | TakeMode::Resume | TakeMode::Run, _, job_ref) => {
-                if self.find(&lease).await? {
+                // Without a handle nobody brings what is missing, once nobody can be storing any more.
+                let accept = if job_ref.is_none() && self.is_old() {
+                    Accept::Any
+                } else {
+                    Accept::Whole
+                };
+                if self.find(&lease, accept).await? {
                     return Ok(());
                 }
                 match job_ref {
@@ -194,12 +235,26 @@ impl<P: Ports> Taken<'_, P> {
         Ok(())
     }
 
+    /// Whether the attempt is older than anybody may work on one.
+    fn is_old(&self) -> bool {
+        let run_ms = i64::try_from(self.deps.settings.run_ms).unwrap_or(i64::MAX);
+        self.attempt.created_at.plus_ms(run_ms).ms() <= self.deps.clock.now_ms()
+    }
+
     /// Whether the bucket had the result, which is then settled.
-    async fn find(&self, lease: &Lease<P>) -> Result<bool> {
+    async fn find(&self, lease: &Lease<P>, accept: Accept) -> Result<bool> {
         let Some(candidate) = self.job.candidates.get(self.job.candidate as usize) else {
             return Ok(false);
         };
-        let found = reconcile::found_result(self.deps, &self.job, candidate, lease)
+        let search = Search {
+            deps: self.deps,
+            config: &self.config,
+            job: &self.job,
+            candidate,
+            lease,
+        };
+        let found = search
+            .result(accept)
             .await
             .map_err(|error| Error::internal(error.to_string()))?;
         let Some(settle) = found else {
@@ -218,7 +273,7 @@ impl<P: Ports> Taken<'_, P> {
             Code::OutcomeUnknown,
             "Nobody knows whether the provider ran this.",
         );
-        let settle = settling::unknown(lease, candidate, &error);
+        let settle = settling::unknown(lease, candidate, &error, None);
         lease.settle(&settle).await.map(|_| ())
     }
 
@@ -241,6 +296,7 @@ impl<P: Ports> Taken<'_, P> {
             cost_usd_micros: attempt.cost_usd_micros,
             cost_basis: attempt.cost_basis.unwrap_or(CostBasis::None),
             tokens: None,
+            usage: None,
             images: Vec::new(),
             withheld: 0,
             warnings: Vec::new(),
@@ -261,6 +317,7 @@ impl<P: Ports> Taken<'_, P> {
             lease,
             settle,
             error,
+            taken: true,
         };
         run.start(job, Some(passed)).await
     }

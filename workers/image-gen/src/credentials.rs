@@ -1,15 +1,41 @@
-//! Opens the provider key that an instance's configuration carries sealed.
+//! Opens provider keys: the one that an instance's configuration carries sealed, and those that config-service still has.
 //!
-//! In scope: the context it is bound to, 30 s of memory. Out of scope: sealing and rotation (config-service).
+//! In scope: the context a key is bound to, 30 s of memory, which key a known job needs, a rejected key read again, reports.
+//! Out of scope: sealing and rotation (config-service), what a rejection leads to (`attempt`).
 
 use crate::deps::Deps;
 use api_types::url_guard::host_port;
-use api_types::{CredentialId, InstanceConfig, ProviderName, ProviderSettings};
+use api_types::{
+    Ciphertext, CredentialId, InstanceConfig, ProviderName, ProviderSettings, Timestamp,
+};
 use auth::envelope::CredentialContext;
 use errors::{Code, Error, Result};
-use platform::{Clock, Ports};
-use provider_adapters::{ImageAdapter, ProviderSecret};
+use lookup::{CredentialOutcome, CredentialReport};
+use platform::{Background, CallContext, Clock, Ports};
+use provider_adapters::{ImageAdapter, ProviderSecret, registry};
 use url::Url;
+
+/// An opened key, and which one it is.
+#[derive(Clone)]
+pub struct Opened {
+    /// `None` where the provider has none.
+    pub id: Option<CredentialId>,
+    /// What is sent.
+    pub secret: ProviderSecret,
+}
+
+/// A provider of an instance, whose keys are asked for.
+#[derive(Clone, Copy)]
+pub struct Holder<'a> {
+    /// Configuration of the instance.
+    pub config: &'a InstanceConfig,
+    /// The provider.
+    pub provider: &'a ProviderName,
+    /// Its settings.
+    pub settings: &'a ProviderSettings,
+    /// Its adapter.
+    pub adapter: &'a ImageAdapter,
+}
 
 /// The id of the credential in use; `None` where the provider has none.
 pub fn credential_id(config: &InstanceConfig, provider: &ProviderName) -> Option<CredentialId> {
@@ -29,46 +55,204 @@ fn host(settings: &ProviderSettings, adapter: &ImageAdapter) -> String {
     Url::parse(base).map_or_else(|_| String::new(), |url| host_port(&url))
 }
 
-/// Opens the key of `provider`. A provider without a sealed key has none (a self-hosted server).
+/// Whether there is a way to `provider`: its key opens, or it needs none. One that does not open is logged once.
 ///
 /// # Errors
-/// 500 `decryption_failed`: the envelope was not sealed for this host, or with a key that is not here.
-pub fn open<P: Ports>(
+/// As [`Holder::current`]; 500 for a provider without an adapter.
+pub fn usable<P: Ports>(
     deps: &Deps<P>,
     config: &InstanceConfig,
     provider: &ProviderName,
-    settings: &ProviderSettings,
-    adapter: &ImageAdapter,
-) -> Result<ProviderSecret> {
-    let Some(sealed) = config.api_keys.get(provider) else {
-        return Ok(ProviderSecret::of_key(""));
+) -> Result<()> {
+    // Without settings the name is the adapter.
+    let unset = ProviderSettings::default();
+    let configured = config.edited.providers.get(provider);
+    let settings = configured.unwrap_or(&unset);
+    let adapter = registry::image(provider, settings)?;
+    let holder = Holder {
+        config,
+        provider,
+        settings,
+        adapter: &adapter,
     };
-    let now_ms = deps.clock.now_ms();
-    let id = settings.credential_id.clone().ok_or_else(|| {
-        Error::internal(format!("{provider}: a sealed key without a credential id"))
-    })?;
-    if let Some(secret) = deps.memory.secret(&id, config.config_version, now_ms) {
-        return Ok(secret);
+    holder.current(deps).map(drop)
+}
+
+impl Holder<'_> {
+    fn unseal<P: Ports>(
+        self,
+        deps: &Deps<P>,
+        id: &CredentialId,
+        sealed: &Ciphertext,
+    ) -> Result<Opened> {
+        let context = CredentialContext {
+            org_id: self.config.org_id.clone(),
+            instance_id: self.config.instance_id.clone(),
+            provider: self.provider.clone(),
+            credential_id: id.clone(),
+            host: host(self.settings, self.adapter),
+        };
+        let opened = deps.keks.open(&context, sealed).and_then(|plain| {
+            ProviderSecret::parse(&plain).map_err(|_| {
+                Error::new(
+                    Code::DecryptionFailed,
+                    "A stored provider key cannot be read.",
+                )
+                .with_internal(format!("the opened credential {id} is not of its form"))
+            })
+        });
+        match opened {
+            Ok(secret) => {
+                logging::register_secret(secret.api_key.expose());
+                Ok(Opened {
+                    id: Some(id.clone()),
+                    secret,
+                })
+            }
+            Err(error) => {
+                // Every request finds it again; the line that somebody is woken by is written once an isolate and version.
+                if deps.memory.is_first_failure(id, self.config.config_version) {
+                    tracing::error!(
+                        %error,
+                        provider = self.provider.as_str(),
+                        "a provider key cannot be opened"
+                    );
+                }
+                Err(error)
+            }
+        }
     }
-    let context = CredentialContext {
-        org_id: config.org_id.clone(),
-        instance_id: config.instance_id.clone(),
-        provider: provider.clone(),
+
+    /// The current key. A provider without a sealed key has none (a self-hosted server).
+    ///
+    /// # Errors
+    /// 500 `decryption_failed`: the envelope was not sealed for this host, or with a key that is not here.
+    pub fn current<P: Ports>(self, deps: &Deps<P>) -> Result<Opened> {
+        let Some(sealed) = self.config.api_keys.get(self.provider) else {
+            return Ok(Opened {
+                id: None,
+                secret: ProviderSecret::of_key(""),
+            });
+        };
+        let now_ms = deps.clock.now_ms();
+        let version = self.config.config_version;
+        let id = self.settings.credential_id.as_ref().ok_or_else(|| {
+            Error::internal(format!(
+                "{}: a sealed key without a credential id",
+                self.provider
+            ))
+        })?;
+        if let Some(opened) = deps.memory.secret(id, version, now_ms) {
+            return Ok(opened);
+        }
+        let opened = self.unseal(deps, id, sealed)?;
+        deps.memory.keep_secret(id, version, opened.clone(), now_ms);
+        Ok(opened)
+    }
+
+    /// The key that a job was submitted under: a vendor shows a job to the account that it belongs to. While it overlaps it
+    /// is to be had by its id; afterwards the current one is all there is.
+    ///
+    /// # Errors
+    /// As [`Holder::current`].
+    pub async fn submitted_under<P: Ports>(
+        self,
+        deps: &Deps<P>,
+        id: Option<&CredentialId>,
+        context: &CallContext,
+    ) -> Result<Opened> {
+        let Some(id) = id.filter(|id| self.settings.credential_id.as_ref() != Some(*id)) else {
+            return self.current(deps);
+        };
+        let now_ms = deps.clock.now_ms();
+        let version = self.config.config_version;
+        if let Some(opened) = deps.memory.secret(id, version, now_ms) {
+            return Ok(opened);
+        }
+        let source = deps.lookup.source();
+        let instance_id = &self.config.instance_id;
+        let found = source
+            .credential(instance_id, self.provider, Some(id), context)
+            .await
+            .and_then(|sealed| self.unseal(deps, id, &sealed.ciphertext));
+        match found {
+            Ok(opened) => {
+                deps.memory.keep_secret(id, version, opened.clone(), now_ms);
+                Ok(opened)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    credential_id = id.as_str(),
+                    "the key that a job was submitted under is not to be had; the current one is used"
+                );
+                self.current(deps)
+            }
+        }
+    }
+
+    /// The current key past every cache, once a provider has rejected `used`; `None` when it is the same one, or is not to
+    /// be had. It is used from now on where this version of the configuration names the rejected one.
+    pub async fn renewed<P: Ports>(
+        self,
+        deps: &Deps<P>,
+        used: &Opened,
+        context: &CallContext,
+    ) -> Option<Opened> {
+        let rejected = used.id.as_ref()?;
+        let source = deps.lookup.source();
+        let instance_id = &self.config.instance_id;
+        let found = source
+            .credential(instance_id, self.provider, None, context)
+            .await
+            .and_then(|sealed| self.unseal(deps, &sealed.credential_id, &sealed.ciphertext));
+        let renewed = match found {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::warn!(%error, provider = self.provider.as_str(), "a rejected key was not read again");
+                return None;
+            }
+        };
+        if renewed.secret.api_key.expose() == used.secret.api_key.expose() {
+            return None;
+        }
+        let version = self.config.config_version;
+        let now_ms = deps.clock.now_ms();
+        for id in [Some(rejected), self.settings.credential_id.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            deps.memory
+                .keep_secret(id, version, renewed.clone(), now_ms);
+        }
+        Some(renewed)
+    }
+}
+
+/// Tells config-service what a provider made of a key, after the answer and when it is news.
+pub fn report<P: Ports>(
+    deps: &Deps<P>,
+    used: &Opened,
+    outcome: CredentialOutcome,
+    context: &CallContext,
+) {
+    let now_ms = deps.clock.now_ms();
+    let Some(id) = &used.id else { return };
+    if !deps.memory.is_news(id, outcome, now_ms) {
+        return;
+    }
+    let items = [CredentialReport {
         credential_id: id.clone(),
-        host: host(settings, adapter),
-    };
-    let plain = deps.keks.open(&context, sealed)?;
-    let secret = ProviderSecret::parse(&plain).map_err(|_| {
-        Error::new(
-            Code::DecryptionFailed,
-            "A stored provider key cannot be read.",
-        )
-        .with_internal(format!(
-            "{provider}: the opened credential is not of its form"
-        ))
-    })?;
-    logging::register_secret(secret.api_key.expose());
-    deps.memory
-        .keep_secret(&id, config.config_version, secret.clone(), now_ms);
-    Ok(secret)
+        outcome,
+        at: Timestamp(now_ms),
+    }];
+    let (owned, context) = (deps.clone(), context.clone());
+    deps.background.spawn(async move {
+        if let Err(error) = owned.lookup.source().report(&items, &context).await {
+            tracing::warn!(%error, "what a provider made of a key is not reported");
+            for item in &items {
+                owned.memory.not_told(&item.credential_id, now_ms);
+            }
+        }
+    });
 }

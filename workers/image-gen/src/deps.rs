@@ -23,6 +23,8 @@ pub type Source<P> = ServiceSource<<P as Ports>::Service>;
 pub struct Settings {
     /// The commit that this build was made of.
     pub git_sha: String,
+    /// The platform's id of this version; `None` locally.
+    pub version_id: Option<String>,
     /// A holder without a sign of life loses its lease after that long, in milliseconds.
     pub holder_ms: u64,
     /// A holder gives a sign of life that often, in milliseconds.
@@ -37,6 +39,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             git_sha: "unknown".to_owned(),
+            version_id: None,
             holder_ms: jobs::HOLDER_MS,
             renew_ms: jobs::RENEW_MS,
             run_ms: jobs::RUN_JOB_STYLE_MS,
@@ -205,7 +208,7 @@ impl<P: Ports> Deps<P> {
     /// Puts them together.
     pub fn new(parts: Parts<P>) -> Self {
         Self(Arc::new(Inner {
-            limiter: LimiterClient::new(parts.limiter, parts.clock.clone(), parts.random.clone()),
+            limiter: LimiterClient::new(parts.limiter, parts.clock.clone()),
             driver: Driver::new(parts.http, parts.clock.clone(), parts.random.clone()),
             clock: parts.clock,
             random: parts.random,

@@ -3,6 +3,7 @@
 //! In scope: the decision, pure. Out of scope: carrying it out (`run`).
 //! Architecture invariant: nothing here answers "again" for work that may have been accepted.
 
+use api_types::Billed;
 use provider_adapters::{Accepted, Kind, ProviderError};
 
 /// A provider that asks for a longer wait is left, in milliseconds.
@@ -58,8 +59,9 @@ pub fn follow(error: &ProviderError, now: Situation) -> Follow {
             _ => Follow::Unknown,
         };
     }
-    let billed = error.billed == Some(api_types::Billed::Yes);
-    if now.attempts_left == 0 || billed {
+    // Where a charge must be assumed another submission could be the second one that is paid for.
+    let unbilled = error.billed == Some(Billed::No);
+    if now.attempts_left == 0 || !unbilled {
         return Follow::End;
     }
     let next = if now.has_next {
@@ -103,7 +105,6 @@ pub fn follow(error: &ProviderError, now: Situation) -> Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use api_types::Billed;
     use proptest::prelude::*;
 
     const KINDS: [Kind; 10] = [
@@ -178,8 +179,18 @@ mod tests {
             .with_billed(Billed::No);
         assert_eq!(follow(&error, now(true)), Follow::Next);
         assert_eq!(follow(&error, now(false)), Follow::End);
-        let billed = error.with_billed(Billed::Yes);
-        assert_eq!(follow(&billed, now(true)), Follow::End);
+        for billed in [Billed::Yes, Billed::Assumed] {
+            for kind in KINDS {
+                let error = ProviderError::new(kind, Accepted::Yes)
+                    .ended()
+                    .with_billed(billed);
+                assert_eq!(
+                    follow(&error, now(true)),
+                    Follow::End,
+                    "{kind:?} {billed:?}"
+                );
+            }
+        }
     }
 
     proptest! {

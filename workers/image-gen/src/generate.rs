@@ -3,15 +3,16 @@
 //! In scope: from a checked request to a run that outlives its client, and back to an answer. Out of scope: the run (`run`).
 
 use crate::answer;
+use crate::credentials;
 use crate::deps::Deps;
 use crate::idempotency::{self, Asked, Claimed, Ownership, claim_key};
 use crate::jobs::{Found, find};
 use crate::run::{End, Report, Run};
-use crate::validate::validate;
+use crate::validate::{refuse_credential, validate};
 use ::jobs::{Deadline, final_error};
 use api_types::{
-    GenerateJob, GenerateRequest, GenerateResponse, ImageId, InstanceConfig, JobCaller, JobId,
-    ProviderName, Skipped, Timestamp,
+    CredentialState, GenerateJob, GenerateRequest, GenerateResponse, ImageId, InstanceConfig,
+    JobCaller, JobId, LimiterStats, ProviderName, Skipped, Timestamp,
 };
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,8 @@ use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use middleware::{Caller, Context, IdempotencyKey, Json};
 use platform::{Background, CallContext, Clock, Ports};
-use provider_adapters::{PlanRequest, plan};
+use provider_adapters::{Plan, PlanRequest, plan};
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use tracing::Instrument;
@@ -136,6 +138,9 @@ async fn begin<P: Ports>(
 ) -> Result<Begun> {
     let config = Arc::clone(caller.config()?);
     validate(&asked.generate, &config, |name| deps.buckets.has(name))?;
+    if let Some(key) = &asked.key {
+        refuse_credential("Idempotency-Key", key)?;
+    }
     let now_ms = deps.clock.now_ms();
     let mut request = asked.generate;
     let visibility = request
@@ -147,12 +152,7 @@ async fn begin<P: Ports>(
         .or(config.edited.sync_timeout_ms)
         .unwrap_or(DEFAULT_TIMEOUT_MS);
     let stats = deps.memory.stats(&config.instance_id, now_ms);
-    let planned = plan(
-        &PlanRequest::new(&request),
-        &config,
-        Timestamp(now_ms),
-        &stats,
-    );
+    let planned = plan_openable(deps, &request, &config, &stats);
     context.timing("plan", now_ms, deps.clock.now_ms());
     if planned.candidates.is_empty() {
         let n = request.n.unwrap_or(1);
@@ -226,6 +226,39 @@ async fn begin<P: Ports>(
     })))
 }
 
+/// The plan over the providers whose keys can be opened: one that cannot is as good as none, and is found out before an
+/// object is asked. Opened keys are kept for the attempt.
+fn plan_openable<P: Ports>(
+    deps: &Deps<P>,
+    request: &GenerateRequest,
+    config: &InstanceConfig,
+    stats: &BTreeMap<ProviderName, LimiterStats>,
+) -> Plan {
+    let now = Timestamp(deps.clock.now_ms());
+    let asked = PlanRequest::new(request);
+    let mut planned = plan(&asked, config, now, stats);
+    let mut usable: Option<InstanceConfig> = None;
+    loop {
+        let unreadable: BTreeSet<ProviderName> = planned
+            .candidates
+            .iter()
+            .map(|candidate| &candidate.provider)
+            .filter(|provider| credentials::usable(deps, config, provider).is_err())
+            .cloned()
+            .collect();
+        if unreadable.is_empty() {
+            return planned;
+        }
+        let usable = usable.get_or_insert_with(|| config.clone());
+        for provider in unreadable {
+            let settings = usable.edited.providers.entry(provider).or_default();
+            settings.credential_state = CredentialState::Missing;
+            settings.allow_private_host = false;
+        }
+        planned = plan(&asked, usable, now, stats);
+    }
+}
+
 /// Where more images are asked for than the instance lets be in progress, no wait and no other model helps.
 fn exceeds_limit(skipped: &[Skipped], config: &InstanceConfig, n: u32) -> Option<Error> {
     let mut asked = skipped
@@ -258,12 +291,6 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
         owner,
         timeout_ms,
     } = admitted;
-    if let Some(owner) = &owner
-        && let Err(error) = owner.check(deps.clock.now_ms())
-    {
-        owner.give_back(deps).await;
-        return Served::refused(error);
-    }
     let deadline = Deadline::after(context.started_ms(), u64::from(timeout_ms));
     let run = Run {
         deps: deps.clone(),
@@ -271,6 +298,7 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
         context: call(context),
         deadline,
         interactive: true,
+        begin_by: owner.as_ref().map(Ownership::begin_by),
     };
     let started = job.clone();
     let owned = deps.clone();

@@ -24,6 +24,7 @@ pub async fn health<P: Ports>(State(deps): State<Deps<P>>) -> Response {
         "status": "ok",
         "worker": "image-gen",
         "version": env!("CARGO_PKG_VERSION"),
+        "version_id": deps.settings.version_id,
         "git_sha": deps.settings.git_sha,
         "bindings": {
             "RATE_LIMITER": "ok",

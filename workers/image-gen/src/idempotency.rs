@@ -4,6 +4,8 @@
 
 use crate::deps::Deps;
 use crate::jobs::{Found, find};
+use crate::run::BeginBy;
+use ::jobs::Deadline;
 use api_types::{GenerateRequest, InstanceConfig, JobId, ProjectId};
 use auth::chain::canonical_json;
 use errors::{Code, Error, Result};
@@ -14,9 +16,9 @@ use std::fmt::Write as _;
 use store::ledger::{Claim, ClaimRow, claim, forget_claim, take_over};
 
 /// A claim whose job nobody knows may be taken over after that long, in milliseconds.
-const ABANDONED_MS: i64 = 120_000;
+const ABANDONED_MS: u64 = 120_000;
 /// The first owner of a claim that old does not acquire any more, in milliseconds: it may be taken over soon.
-const TOO_OLD_MS: i64 = 60_000;
+const TOO_OLD_MS: u64 = 60_000;
 
 /// What a key led to.
 pub enum Claimed {
@@ -34,18 +36,12 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// Before anything is acquired.
-    ///
-    /// # Errors
-    /// 503 `overloaded` when too much time has passed since the claim: somebody else may take it over.
-    pub fn check(&self, now_ms: i64) -> Result<()> {
-        if now_ms - self.claimed_at_ms < TOO_OLD_MS {
-            return Ok(());
+    /// Until when the job may be begun: afterwards somebody else may take the claim over.
+    pub fn begin_by(&self) -> BeginBy {
+        BeginBy {
+            ask: Deadline::after(self.claimed_at_ms, TOO_OLD_MS),
+            answered: Deadline::after(self.claimed_at_ms, ABANDONED_MS),
         }
-        Err(
-            Error::new(Code::Overloaded, "The request took too long to begin.")
-                .with_retry_after_ms(1_000),
-        )
     }
 
     /// The request has cost nothing and may be sent again.
@@ -140,7 +136,7 @@ async fn lost<P: Ports>(
             return Ok(Claimed::Replay(Box::new(found)));
         }
         // Its owner died before it acquired anything.
-        None if now_ms - row.claimed_at_ms >= ABANDONED_MS => {
+        None if Deadline::after(row.claimed_at_ms, ABANDONED_MS).is_over(now_ms) => {
             let taken = take_over(&deps.database, &wanted, &row, now_ms)
                 .await
                 .map_err(unavailable)?;

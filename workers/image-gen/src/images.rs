@@ -29,14 +29,18 @@ struct Place {
 }
 
 /// What opens an image that is not public.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Proof {
     None,
     Given,
+    /// A key that does not open it; what the caller is told of a private image, and of one that is not there.
+    Insufficient(Error),
 }
 
 /// Steps: the path is one of ours (404); a signature is checked (403 `url_expired`, `url_invalid`), otherwise a key, if
-/// there is one, by the look-up (401, 403, 404); the object (404, private without proof 401); then 304, 416, 206 or 200.
+/// there is one, by the look-up (401, 429); the object (404; private without proof 401, with a key that does not open it
+/// 403 or 404, with one that cannot be looked up 503); then 304, 416, 206 or 200. A public image is public whichever key
+/// comes along.
 pub async fn get_image_file<P: Ports>(
     State(deps): State<Deps<P>>,
     context: Context,
@@ -59,10 +63,10 @@ pub async fn get_image_file<P: Ports>(
     let conditional = headers.contains_key(header::RANGE)
         || headers.contains_key(header::IF_NONE_MATCH)
         || method == Method::HEAD;
-    for bucket in order(&deps, &place, &context).await {
+    for bucket in order(&deps, &place, &proof, &context).await {
         if !conditional {
             if let Some(served) = open(&bucket, &place.key, None).await? {
-                return deliver(served, proof);
+                return deliver(served, &proof);
             }
             continue;
         }
@@ -73,7 +77,7 @@ pub async fn get_image_file<P: Ports>(
         else {
             continue;
         };
-        admit(&info, proof)?;
+        admit(&info, &proof)?;
         if not_modified(&headers, &info) {
             return Ok(empty(StatusCode::NOT_MODIFIED, &info, None));
         }
@@ -92,10 +96,13 @@ pub async fn get_image_file<P: Ports>(
             return Ok(empty(status, &info, range));
         }
         if let Some(served) = open(&bucket, &place.key, range).await? {
-            return deliver(served, proof);
+            return deliver(served, &proof);
         }
     }
-    Err(missing())
+    match proof {
+        Proof::Insufficient(error) => Err(error),
+        Proof::None | Proof::Given => Err(missing()),
+    }
 }
 
 fn storage(error: &PortError) -> Error {
@@ -142,6 +149,23 @@ async fn proof<P: Ports>(
     let Some(presented) = presented else {
         return Ok(Proof::None);
     };
+    match opens(deps, context, place, &presented).await {
+        Ok(()) => Ok(Proof::Given),
+        // What is not a key at all stays a mistake, and guessing keys has the same price everywhere.
+        Err(error) if matches!(error.code, Code::AuthFailed | Code::TooManyAuthFailures) => {
+            Err(error)
+        }
+        Err(error) => Ok(Proof::Insufficient(error)),
+    }
+}
+
+/// Whether a key opens the image as it opens its job.
+async fn opens<P: Ports>(
+    deps: &Deps<P>,
+    context: &Context,
+    place: &Place,
+    presented: &Presented,
+) -> Result<()> {
     let hints = lookup::Hints {
         instance: Some(place.instance_id.to_string()),
         project: place.project_id.as_ref().map(ToString::to_string),
@@ -175,21 +199,35 @@ async fn proof<P: Ports>(
     if bound.is_some() && bound != place.project_id.as_ref() {
         return Err(Error::not_found("image"));
     }
-    Ok(Proof::Given)
+    Ok(())
 }
 
-/// The buckets in the order of writing; all of them where the configuration cannot be had.
-async fn order<P: Ports>(deps: &Deps<P>, place: &Place, context: &Context) -> Vec<P::Objects> {
-    let config = deps.config(&place.instance_id, context.call()).await.ok();
-    let edited = config.as_ref().map(|config| &config.edited);
-    let own = edited.and_then(|edited| edited.r2_bucket.clone());
-    let further = edited.map_or(&[][..], |edited| &edited.storage.r2_buckets);
+/// The buckets in the order of writing; all of them, the default first, where the configuration cannot be had. For a key
+/// that does not open the image it is not asked for: an instance that is not the caller's must cost what a missing one
+/// costs.
+async fn order<P: Ports>(
+    deps: &Deps<P>,
+    place: &Place,
+    proof: &Proof,
+    context: &Context,
+) -> Vec<P::Objects> {
+    let config = match proof {
+        Proof::Insufficient(_) => None,
+        Proof::None | Proof::Given => deps.config(&place.instance_id, context.call()).await.ok(),
+    };
+    let default = deps.buckets.default_name();
+    let candidates: Vec<&str> = match &config {
+        Some(config) => {
+            let own = config.edited.r2_bucket.as_deref();
+            let further = config.edited.storage.r2_buckets.iter();
+            own.into_iter()
+                .chain([default])
+                .chain(further.map(String::as_str))
+                .collect()
+        }
+        None => [default].into_iter().chain(deps.buckets.names()).collect(),
+    };
     let mut names: Vec<&str> = Vec::new();
-    let candidates = own
-        .iter()
-        .map(String::as_str)
-        .chain([deps.buckets.default_name()])
-        .chain(further.iter().map(String::as_str));
     for name in candidates {
         if !names.contains(&name) {
             names.push(name);
@@ -220,14 +258,18 @@ fn is_public(info: &ObjectInfo) -> bool {
     info.meta("visibility") == Some("public")
 }
 
-fn admit(info: &ObjectInfo, proof: Proof) -> Result<()> {
-    if proof == Proof::Given || is_public(info) {
+fn admit(info: &ObjectInfo, proof: &Proof) -> Result<()> {
+    if is_public(info) {
         return Ok(());
     }
-    Err(Error::new(
-        Code::AuthFailed,
-        "This image is private: use its signed URL, or a key with access.",
-    ))
+    match proof {
+        Proof::Given => Ok(()),
+        Proof::Insufficient(error) => Err(error.clone()),
+        Proof::None => Err(Error::new(
+            Code::AuthFailed,
+            "This image is private: use its signed URL, or a key with access.",
+        )),
+    }
 }
 
 fn quoted(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -315,7 +357,7 @@ fn unsatisfiable(info: &ObjectInfo) -> Response {
     response
 }
 
-fn deliver(served: ObjectServe, proof: Proof) -> Result<Response> {
+fn deliver(served: ObjectServe, proof: &Proof) -> Result<Response> {
     admit(&served.info, proof)?;
     let status = if served.range.is_some() {
         StatusCode::PARTIAL_CONTENT

@@ -168,6 +168,7 @@ async fn ask_all<P: Ports>(
 ) -> (Option<Found>, Option<Error>) {
     let query = StateQuery {
         job_id: Some(job_id.clone()),
+        open: 0,
     };
     let replies: Vec<Result<StateReply>> = stream::iter(objects)
         .map(|object| {

@@ -4,8 +4,8 @@
 
 use crate::deps::Deps;
 use api_types::{
-    JobRef, JobStage, LIMITER_VERSION, LeaseId, Release, ReleaseReason, Renew, Settle, SettleReply,
-    Submitted,
+    CredentialId, JobRef, JobStage, LIMITER_VERSION, LeaseId, Release, ReleaseReason, Renew,
+    Settle, SettleReply, Submitted,
 };
 use errors::{Code, Error, Result};
 use futures_util::future::{Either, select};
@@ -13,6 +13,7 @@ use jobs::Deadline;
 use platform::{CallContext, Clock, Ports};
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A command whose answer decides nothing is tried that long before its caller goes on, in milliseconds.
 const PATIENCE_MS: u64 = 20_000;
@@ -22,6 +23,43 @@ const TRY_AGAIN_MS: u64 = 2_000;
 /// Another holder has the lease: stop, send nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost;
+
+/// How long a command is tried again while its object does not answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience(Deadline);
+
+impl Patience {
+    /// 20 s from now on.
+    pub fn new<P: Ports>(deps: &Deps<P>) -> Self {
+        Self(Deadline::after(deps.clock.now_ms(), PATIENCE_MS))
+    }
+
+    /// One try.
+    pub fn none<P: Ports>(deps: &Deps<P>) -> Self {
+        Self(Deadline::after(deps.clock.now_ms(), 0))
+    }
+
+    /// Whether a command is sent again after that failure; sleeps if so.
+    pub async fn again<P: Ports>(&self, deps: &Deps<P>, error: &Error) -> bool {
+        let left_ms = self.0.left_ms(deps.clock.now_ms());
+        let again = error.code == Code::LimiterUnavailable && left_ms > TRY_AGAIN_MS;
+        if again {
+            deps.clock.sleep(TRY_AGAIN_MS).await;
+        }
+        again
+    }
+}
+
+/// How giving a lease back went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// It is written.
+    Done,
+    /// Another holder has it, or it is over.
+    Lost,
+    /// The object did not answer: nobody knows whether it is written. The lease's deadline decides.
+    Silent,
+}
 
 /// A lease that this run holds.
 pub struct Lease<P: Ports> {
@@ -34,6 +72,8 @@ pub struct Lease<P: Ports> {
     /// The permission number.
     pub epoch: u32,
     renew_at_ms: AtomicI64,
+    /// The provider's handle, while the object has not acknowledged it.
+    untold: Mutex<Option<JobRef>>,
 }
 
 impl<P: Ports> Lease<P> {
@@ -52,9 +92,15 @@ impl<P: Ports> Lease<P> {
             lease_id,
             epoch,
             renew_at_ms: AtomicI64::new(0),
+            untold: Mutex::new(None),
         };
         lease.renewed();
         lease
+    }
+
+    /// What correlates the calls of this holder.
+    pub const fn context(&self) -> &CallContext {
+        &self.context
     }
 
     fn renewed(&self) {
@@ -74,6 +120,7 @@ impl<P: Ports> Lease<P> {
             lease_id: self.lease_id.clone(),
             epoch: self.epoch,
             stage: Some(stage),
+            credential_id: None,
         };
         let reply = self
             .deps
@@ -95,6 +142,24 @@ impl<P: Ports> Lease<P> {
                 Ok(())
             }
         }
+    }
+
+    /// Has the stored job name the credential that is used from now on; a sign of life as well.
+    ///
+    /// # Errors
+    /// 409 `lease_lost`, 404: another holder has it; 503 `limiter_unavailable`: nobody knows whether it is written.
+    pub async fn name_credential(&self, credential_id: &CredentialId) -> Result<()> {
+        let command = Renew {
+            v: LIMITER_VERSION,
+            lease_id: self.lease_id.clone(),
+            epoch: self.epoch,
+            stage: None,
+            credential_id: Some(credential_id.clone()),
+        };
+        let limiter = &self.deps.limiter;
+        limiter.renew(&self.object, &command, &self.context).await?;
+        self.renewed();
+        Ok(())
     }
 
     /// Waits that long, alive.
@@ -132,31 +197,57 @@ impl<P: Ports> Lease<P> {
         }
     }
 
-    /// Stores the provider's handle. After 20 s without an answer the caller polls on with the id it holds.
+    /// Stores the provider's handle. After 20 s without an answer the caller polls on with the id it holds, and it is told
+    /// again later.
     pub async fn submitted(&self, job_ref: &JobRef) {
+        *self.untold() = Some(job_ref.clone());
+        self.tell(Patience::new(&self.deps)).await;
+    }
+
+    /// Tells the provider's handle once more, if the object has not acknowledged it: nobody else could ever ask for the
+    /// result. Without patience it is one try.
+    pub async fn tell_again(&self, patient: bool) {
+        let patience = if patient {
+            Patience::new(&self.deps)
+        } else {
+            Patience::none(&self.deps)
+        };
+        self.tell(patience).await;
+    }
+
+    async fn tell(&self, patience: Patience) {
+        let Some(job_ref) = self.untold().clone() else {
+            return;
+        };
         let command = Submitted {
             v: LIMITER_VERSION,
             lease_id: self.lease_id.clone(),
-            job_ref: job_ref.clone(),
+            job_ref,
         };
-        let end = self.patience();
         let sent = loop {
             let limiter = &self.deps.limiter;
             match limiter
                 .submitted(&self.object, &command, &self.context)
                 .await
             {
-                Err(error) if self.again(end, &error).await => {}
+                Err(error) if patience.again(&self.deps, &error).await => {}
                 done => break done,
             }
         };
         match sent {
-            // The command extends the holder as a renewal does.
-            Ok(_) => self.renewed(),
+            Ok(_) => {
+                *self.untold() = None;
+                // The command extends the holder as a renewal does.
+                self.renewed();
+            }
             Err(error) => {
                 tracing::error!(%error, lease_id = %self.lease_id, "the provider's job id is not recorded");
             }
         }
+    }
+
+    fn untold(&self) -> MutexGuard<'_, Option<JobRef>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Declares the outcome.
@@ -164,94 +255,38 @@ impl<P: Ports> Lease<P> {
     /// # Errors
     /// 503 `limiter_unavailable` after 20 s; what is stored is found again by its keys.
     pub async fn settle(&self, command: &Settle) -> Result<SettleReply> {
-        let end = self.patience();
+        let patience = Patience::new(&self.deps);
         loop {
             let limiter = &self.deps.limiter;
             match limiter.settle(&self.object, command, &self.context).await {
-                Err(error) if self.again(end, &error).await => {}
+                Err(error) if patience.again(&self.deps, &error).await => {}
                 done => return done,
             }
         }
     }
 
-    /// Gives the lease back. A failure is harmless: its deadline does the same later.
-    pub async fn release(&self, reason: ReleaseReason) {
+    /// Gives the lease back, tried for 20 s.
+    pub async fn release(&self, reason: ReleaseReason) -> Released {
         let command = Release {
             v: LIMITER_VERSION,
             lease_id: self.lease_id.clone(),
             epoch: self.epoch,
             reason,
         };
-        let released = self
-            .deps
-            .limiter
-            .release(&self.object, &command, &self.context)
-            .await;
-        if let Err(error) = released {
-            tracing::warn!(%error, lease_id = %self.lease_id, "a lease was not given back");
-        }
-    }
-
-    /// Ends a hand-over: the job is with another object now. Only an `Ok` makes sure that nobody else goes on with it, so
-    /// without one the caller sends nothing.
-    pub async fn handed_over(&self) -> bool {
-        let command = Release {
-            v: LIMITER_VERSION,
-            lease_id: self.lease_id.clone(),
-            epoch: self.epoch,
-            reason: ReleaseReason::HandedOver,
-        };
-        let end = self.patience();
-        loop {
-            match self
-                .deps
-                .limiter
-                .release(&self.object, &command, &self.context)
-                .await
-            {
-                Ok(_) => return true,
-                Err(error) if self.again(end, &error).await => {}
-                Err(error) => {
-                    tracing::warn!(%error, lease_id = %self.lease_id, "a hand-over was not confirmed");
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// Gives it to the consumer, certainly unsent. The caller sends nothing whatever the answer is: it may have been done.
-    pub async fn hand_over_unsent(&self) {
-        let command = Release {
-            v: LIMITER_VERSION,
-            lease_id: self.lease_id.clone(),
-            epoch: self.epoch,
-            reason: ReleaseReason::HandoffUnsent,
-        };
-        let end = self.patience();
+        let patience = Patience::new(&self.deps);
         loop {
             let limiter = &self.deps.limiter;
             match limiter.release(&self.object, &command, &self.context).await {
-                Err(error) if self.again(end, &error).await => {}
+                Ok(_) => return Released::Done,
+                Err(error) if patience.again(&self.deps, &error).await => {}
                 Err(error) => {
-                    tracing::error!(%error, lease_id = %self.lease_id, "a job is not handed over");
-                    return;
+                    tracing::warn!(%error, lease_id = %self.lease_id, ?reason, "a lease was not given back");
+                    return match error.code {
+                        Code::LimiterUnavailable => Released::Silent,
+                        _ => Released::Lost,
+                    };
                 }
-                Ok(_) => return,
             }
         }
-    }
-
-    fn patience(&self) -> Deadline {
-        Deadline::after(self.deps.clock.now_ms(), PATIENCE_MS)
-    }
-
-    /// Whether a command is sent again after that failure; sleeps if so.
-    async fn again(&self, end: Deadline, error: &Error) -> bool {
-        let left_ms = end.left_ms(self.deps.clock.now_ms());
-        let again = error.code == Code::LimiterUnavailable && left_ms > TRY_AGAIN_MS;
-        if again {
-            self.deps.clock.sleep(TRY_AGAIN_MS).await;
-        }
-        again
     }
 }

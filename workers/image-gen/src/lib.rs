@@ -5,13 +5,16 @@ pub mod attempt;
 mod bindings;
 pub mod consumer;
 pub mod credentials;
+mod delivery;
 pub mod deps;
+mod ending;
 pub mod fallback;
 pub mod generate;
 pub mod health;
 pub mod idempotency;
 pub mod images;
 pub mod jobs;
+mod keyring;
 pub mod lease;
 pub mod memory;
 pub mod openai;
@@ -21,6 +24,7 @@ pub mod reconcile;
 pub mod refusals;
 pub mod routes;
 pub mod run;
+pub mod running;
 pub mod settling;
 pub mod storing;
 pub mod sweep;
@@ -28,8 +32,10 @@ pub mod validate;
 
 pub use routes::routes;
 
+use api_types::InstanceId;
 use consumer::Verdict;
 use futures_util::StreamExt;
+use middleware::Props;
 use platform::Ops;
 use platform_workers::{WorkerPorts, queue_text};
 use worker::{
@@ -45,7 +51,19 @@ const AT_ONCE: usize = 4;
 async fn fetch(raw: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
     let ports = WorkerPorts::of_event(&env, &context, Ops::default());
     let deps = bindings::deps(&env, &ports).map_err(|e| Error::RustError(e.to_string()))?;
-    let request = platform_workers::request(raw)?;
+    let mut request = platform_workers::request(raw)?;
+    let props = platform_workers::props(&context);
+    // An instance that is not one matches nothing, so it must not pass as "any".
+    let instance_id = props
+        .instance_id
+        .map(|id| InstanceId::parse(&id))
+        .transpose();
+    if let (Some(caller), Ok(instance_id)) = (props.caller, instance_id) {
+        request.extensions_mut().insert(Props {
+            caller: Some(caller),
+            instance_id,
+        });
+    }
     let app = routes().into_app(deps);
     platform_workers::respond(app.handle(request).await).await
 }

@@ -1,13 +1,18 @@
 //! Plain values that live as long as the isolate, each with a bound and an age. Nothing here decides anything:
 //! losing all of it costs time only.
 
+use crate::credentials::Opened;
 use api_types::{CredentialId, InstanceId, LimiterStats, ProviderName};
-use provider_adapters::ProviderSecret;
-use std::collections::BTreeMap;
+use lookup::CredentialOutcome;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Both kinds of values are used that long, in milliseconds.
+/// Statistics and keys are used that long, in milliseconds.
 const MAX_AGE_MS: i64 = 30_000;
+/// What is known of a key is reported again after that long, in milliseconds.
+const REPORT_AGAIN_MS: i64 = 300_000;
+/// What could not be reported is news again after that long, in milliseconds.
+const REPORT_RETRY_MS: i64 = 5_000;
 /// Of each kind; all are dropped when there are more.
 const MAX_VALUES: usize = 500;
 
@@ -17,7 +22,9 @@ type Aged<K, V> = Mutex<BTreeMap<K, (i64, V)>>;
 #[derive(Default)]
 pub struct Memory {
     stats: Aged<(InstanceId, ProviderName), LimiterStats>,
-    secrets: Aged<(CredentialId, i64), ProviderSecret>,
+    secrets: Aged<(CredentialId, i64), Opened>,
+    unreadable: Mutex<BTreeSet<(CredentialId, i64)>>,
+    reported: Aged<CredentialId, CredentialOutcome>,
 }
 
 impl std::fmt::Debug for Memory {
@@ -69,34 +76,53 @@ impl Memory {
             .collect()
     }
 
-    /// Keeps an opened provider key.
-    pub fn keep_secret(
-        &self,
-        id: &CredentialId,
-        config_version: i64,
-        secret: ProviderSecret,
-        now_ms: i64,
-    ) {
-        put(&self.secrets, (id.clone(), config_version), secret, now_ms);
+    /// Keeps an opened provider key: what is used where that version of the configuration names `id`.
+    pub fn keep_secret(&self, id: &CredentialId, config_version: i64, opened: Opened, now_ms: i64) {
+        put(&self.secrets, (id.clone(), config_version), opened, now_ms);
+    }
+
+    /// Whether what a provider made of a key is worth a report: news at once, the same again after five minutes.
+    pub fn is_news(&self, id: &CredentialId, outcome: CredentialOutcome, now_ms: i64) -> bool {
+        let known = lock(&self.reported).get(id).copied();
+        let told =
+            known.is_some_and(|(at_ms, told)| told == outcome && now_ms - at_ms < REPORT_AGAIN_MS);
+        if !told {
+            put(&self.reported, id.clone(), outcome, now_ms);
+        }
+        !told
+    }
+
+    /// What was news at `asked_ms` did not arrive: with the next use of the key it is news again, soon but not at once.
+    pub fn not_told(&self, id: &CredentialId, asked_ms: i64) {
+        if let Some((at_ms, _)) = lock(&self.reported).get_mut(id)
+            && *at_ms == asked_ms
+        {
+            *at_ms = asked_ms - REPORT_AGAIN_MS + REPORT_RETRY_MS;
+        }
+    }
+
+    /// Whether a key is found unreadable for the first time in that version of the configuration.
+    pub fn is_first_failure(&self, id: &CredentialId, config_version: i64) -> bool {
+        let mut known = lock(&self.unreadable);
+        if known.len() >= MAX_VALUES {
+            known.clear();
+        }
+        known.insert((id.clone(), config_version))
     }
 
     /// An opened provider key of that version of the configuration.
-    pub fn secret(
-        &self,
-        id: &CredentialId,
-        config_version: i64,
-        now_ms: i64,
-    ) -> Option<ProviderSecret> {
+    pub fn secret(&self, id: &CredentialId, config_version: i64, now_ms: i64) -> Option<Opened> {
         lock(&self.secrets)
             .get(&(id.clone(), config_version))
             .filter(|(at_ms, _)| now_ms - at_ms < MAX_AGE_MS)
-            .map(|(_, secret)| secret.clone())
+            .map(|(_, opened)| opened.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use provider_adapters::ProviderSecret;
 
     #[test]
     fn values_end_by_age_and_the_number_of_them_is_bounded() {
@@ -117,8 +143,55 @@ mod tests {
     fn a_new_version_of_the_configuration_does_not_use_the_old_key() {
         let memory = Memory::default();
         let id = CredentialId::parse("0199a1c2-0000-7000-8000-000000000001").unwrap();
-        memory.keep_secret(&id, 1, ProviderSecret::of_key("k"), 0);
+        let opened = Opened {
+            id: Some(id.clone()),
+            secret: ProviderSecret::of_key("k"),
+        };
+        memory.keep_secret(&id, 1, opened, 0);
         assert!(memory.secret(&id, 1, 1).is_some());
         assert!(memory.secret(&id, 2, 1).is_none());
+    }
+
+    #[test]
+    fn an_unreadable_key_is_news_once_a_version() {
+        let memory = Memory::default();
+        let id = CredentialId::parse("0199a1c2-0000-7000-8000-000000000001").unwrap();
+        let told = [1, 1, 2, 2, 1].map(|version| memory.is_first_failure(&id, version));
+        assert_eq!(told, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_key_is_reported_when_that_is_news() {
+        let memory = Memory::default();
+        let id = CredentialId::parse("0199a1c2-0000-7000-8000-000000000001").unwrap();
+        let (ok, failed) = (CredentialOutcome::Ok, CredentialOutcome::AuthFailed);
+        for (outcome, at_ms, news) in [
+            (ok, 0, true),
+            (ok, REPORT_AGAIN_MS - 1, false),
+            (failed, REPORT_AGAIN_MS - 1, true),
+            (failed, REPORT_AGAIN_MS, false),
+            (ok, REPORT_AGAIN_MS, true),
+            (ok, 2 * REPORT_AGAIN_MS, true),
+        ] {
+            assert_eq!(
+                memory.is_news(&id, outcome, at_ms),
+                news,
+                "{outcome:?} {at_ms}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lost_report_is_news_again_soon() {
+        let memory = Memory::default();
+        let id = CredentialId::parse("0199a1c2-0000-7000-8000-000000000001").unwrap();
+        let ok = CredentialOutcome::Ok;
+        assert!(memory.is_news(&id, ok, 0));
+        memory.not_told(&id, 0);
+        assert!(!memory.is_news(&id, ok, REPORT_RETRY_MS - 1));
+        assert!(memory.is_news(&id, ok, REPORT_RETRY_MS));
+        // The failure of an earlier report says nothing of a later one.
+        memory.not_told(&id, 0);
+        assert!(!memory.is_news(&id, ok, 3 * REPORT_RETRY_MS));
     }
 }

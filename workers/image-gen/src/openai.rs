@@ -161,6 +161,7 @@ fn with_urls(created: i64, response: &GenerateResponse) -> OpenAiImageResponse {
                 revised_prompt: image.revised_prompt.clone(),
             })
             .collect(),
+        usage: response.usage,
     }
 }
 
@@ -200,7 +201,12 @@ async fn with_bytes<P: Ports>(
         parts.push(encoded(read.body));
         parts.push(text(format!("\"{revised}}}")));
     }
-    parts.push(text("]}".to_owned()));
+    let usage = response
+        .usage
+        .and_then(|usage| serde_json::to_string(&usage).ok())
+        .map(|usage| format!(",\"usage\":{usage}"))
+        .unwrap_or_default();
+    parts.push(text(format!("]{usage}}}")));
     let body = Body::from_stream(stream::iter(parts).flatten());
     let mut answer = Response::new(body);
     answer.headers_mut().insert(

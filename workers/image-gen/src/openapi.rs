@@ -1,6 +1,6 @@
 //! `GET /openapi.json`: the description of the routes, made from the permission table.
 //!
-//! In scope: operations, bodies, answers, error codes. Out of scope: the socket-less rest of the house.
+//! In scope: operations, bodies, answers, error codes. Out of scope: internal routes; their forms are in `api-types`.
 
 use auth::permission::{Operation, ScopeRule, image_gen as op};
 use errors::Code;
@@ -21,7 +21,7 @@ struct Entry {
     errors: &'static [Code],
 }
 
-const CALLER: [Code; 7] = [
+const CALLER: [Code; 8] = [
     Code::AuthFailed,
     Code::Forbidden,
     Code::ScopeMissing,
@@ -29,6 +29,7 @@ const CALLER: [Code; 7] = [
     Code::TooManyAuthFailures,
     Code::ConfigUnavailable,
     Code::InstanceRequired,
+    Code::InstanceMismatch,
 ];
 const GENERATE: &[Code] = &[
     Code::InvalidRequest,
@@ -59,6 +60,7 @@ const GENERATE: &[Code] = &[
     Code::ProviderUnavailable,
     Code::LimiterUnavailable,
     Code::LedgerUnavailable,
+    Code::Overloaded,
     Code::ProviderTimeout,
 ];
 const KEY: (&str, &str, &str) = (
@@ -297,10 +299,24 @@ fn answer_schemas(schemas: &mut Map<String, Value>) {
             "request_id": {"type": "string"}, "job_id": {"type": "string"}, "cost_usd_micros": nullable("integer"),
             "cost_basis": {"enum": ["reported", "table", "upper", "none"]}, "attempts": {"type": "integer"}, "withheld": {"type": "integer"},
             "images": {"type": "array", "items": reference("StoredImage")}, "effective": {"type": "object"},
-            "warnings": {"type": "array", "items": reference("Warning")}, "route": {"type": "object"},
+            "warnings": {"type": "array", "items": reference("Warning")}, "usage": reference("ImageUsage"), "route": {"type": "object"},
         }),
     );
     schemas.insert("GenerateResponse".to_owned(), generated);
+    let integer = json!({"type": "integer"});
+    let usage = object(
+        &[
+            "input_tokens",
+            "input_tokens_details",
+            "output_tokens",
+            "total_tokens",
+        ],
+        json!({
+            "input_tokens": integer, "output_tokens": integer, "total_tokens": integer,
+            "input_tokens_details": object(&["text_tokens", "image_tokens"], json!({"text_tokens": integer, "image_tokens": integer})),
+        }),
+    );
+    schemas.insert("ImageUsage".to_owned(), usage);
     let event = object(
         &["at", "event"],
         json!({"at": {"type": "string", "format": "date-time"}, "event": {"type": "string"}, "provider": {"type": "string"}}),
@@ -341,7 +357,7 @@ fn openai_schemas(schemas: &mut Map<String, Value>) {
         "OpenAiImageResponse".to_owned(),
         object(
             &["created", "data"],
-            json!({"created": {"type": "integer"}, "data": {"type": "array", "items": object(&[], image)}}),
+            json!({"created": {"type": "integer"}, "data": {"type": "array", "items": object(&[], image)}, "usage": reference("ImageUsage")}),
         ),
     );
     let model = object(
@@ -387,6 +403,15 @@ fn schemas() -> Value {
     Value::Object(schemas)
 }
 
+/// Status and word of a code: below `/v1/` as OpenAI's packages know it.
+fn spoken(code: Code, openai: bool) -> (u16, &'static str) {
+    match code {
+        Code::AuthFailed if openai => (401, "invalid_api_key"),
+        Code::RejectedBySafety if openai => (400, "moderation_blocked"),
+        code => (code.status(), code.as_str()),
+    }
+}
+
 fn responses(entry: &Entry) -> Value {
     let openai = entry.path.starts_with("/v1/");
     let content = match entry.answer {
@@ -408,16 +433,21 @@ fn responses(entry: &Entry) -> Value {
     } else if entry.answer.is_none() {
         codes.extend([Code::AuthFailed, Code::NotFound]);
     }
-    codes.sort_by_key(|code| (code.status(), code.as_str()));
-    codes.dedup();
-    for group in codes.chunk_by(|a, b| a.status() == b.status()) {
-        let names: Vec<&str> = group.iter().map(|code| code.as_str()).collect();
-        let Some(first) = group.first() else {
+    if entry.body == Some("OpenAiImageRequest") {
+        // `stream: true`, which only this form has.
+        codes.push(Code::OptionUnsupported);
+    }
+    let mut spoken: Vec<_> = codes.into_iter().map(|code| spoken(code, openai)).collect();
+    spoken.sort_unstable();
+    spoken.dedup();
+    for group in spoken.chunk_by(|a, b| a.0 == b.0) {
+        let names: Vec<&str> = group.iter().map(|(_, name)| *name).collect();
+        let Some((status, _)) = group.first() else {
             continue;
         };
         let shape = if openai { "OpenAiError" } else { "Error" };
         responses.insert(
-            first.status().to_string(),
+            status.to_string(),
             json!({
                 "description": names.join(", "),
                 "content": {"application/json": {"schema": reference(shape)}},
@@ -497,12 +527,18 @@ mod tests {
     use crate::routes;
     use platform::fakes::FakePorts;
 
+    /// Forms of internal routes are in `api-types`.
+    fn is_internal(operation: &Operation) -> bool {
+        operation.class_word() == "SYSTEM"
+    }
+
     #[test]
     fn every_route_is_described_with_its_operation() {
         let routes = routes::<FakePorts>();
         let mut marks: Vec<(String, String)> = routes
             .marks()
             .iter()
+            .filter(|mark| !is_internal(mark.operation))
             .map(|mark| {
                 let path = mark.path.replace("{*id}", "{id}");
                 (path, mark.operation.name.to_owned())
@@ -515,7 +551,8 @@ mod tests {
         marks.sort();
         described.sort();
         assert_eq!(described, marks);
-        assert_eq!(ENTRIES.len(), op::ALL.len());
+        let public = op::ALL.iter().filter(|operation| !is_internal(operation));
+        assert_eq!(ENTRIES.len(), public.count());
     }
 
     #[test]

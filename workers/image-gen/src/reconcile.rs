@@ -1,101 +1,164 @@
 //! Finds out what became of an attempt whose holder was lost: in the bucket first. Never a submission.
 //!
-//! In scope: objects under the attempt's keys, read back into a result. Out of scope: asking the provider (`attempt`).
+//! In scope: objects under the attempt's keys, looked at as if they had just been made. Out of scope: asking the provider
+//! (`attempt`).
 
+use crate::attempt::Produced;
+use crate::delivery::image_warning;
 use crate::deps::Deps;
 use crate::lease::Lease;
+use crate::settling;
+use crate::storing::Shelf;
 use api_types::{
-    Billed, CostBasis, GenerateJob, JobCandidate, LIMITER_VERSION, Next, Outcome, Settle,
-    StoredImage,
+    CostBasis, GenerateJob, ImageId, InstanceConfig, JobCandidate, QualityCheck, Settle,
 };
 use futures_util::StreamExt;
 use platform::{ObjectInfo, ObjectStore, PortError, Ports};
-use r2_manager::{Prober, belongs_to, image_key_prefix};
+use r2_manager::{Prober, Stored, belongs_to, image_key_prefix};
 use ring::digest::{Context, SHA256};
 use std::fmt::Write as _;
 
-/// The result of the attempt, if all of its images are in the bucket.
-///
-/// # Errors
-/// A bucket that does not answer: nothing is known then.
-pub async fn found_result<P: Ports>(
-    deps: &Deps<P>,
-    job: &GenerateJob,
-    candidate: &JobCandidate,
-    lease: &Lease<P>,
-) -> Result<Option<Settle>, PortError> {
-    let prefix = image_key_prefix(
-        &job.caller.instance_id,
-        job.caller.project_id.as_ref(),
-        job.admitted_at,
-    );
-    let mut found = Vec::new();
-    for (bucket, store) in deps.buckets.in_order(&job.bucket) {
-        for object in store.list(&prefix).await? {
-            let own = object.meta("lease_id") == Some(lease.lease_id.as_str());
-            let known = found
-                .iter()
-                .any(|(_, _, seen): &(String, P::Objects, ObjectInfo)| seen.key == object.key);
-            if own && !known {
-                found.push((bucket.clone(), store.clone(), object));
+/// Which sets of images are a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// Whole ones only.
+    Whole,
+    /// What there is: nobody is left who could bring the rest.
+    Any,
+}
+
+/// Whose images are looked for.
+pub struct Search<'a, P: Ports> {
+    /// Dependencies.
+    pub deps: &'a Deps<P>,
+    /// Configuration of the instance.
+    pub config: &'a InstanceConfig,
+    /// The job.
+    pub job: &'a GenerateJob,
+    /// The candidate of the attempt.
+    pub candidate: &'a JobCandidate,
+    /// The lease, which all its objects name.
+    pub lease: &'a Lease<P>,
+}
+
+/// One object of the attempt.
+struct Object<S> {
+    bucket: String,
+    store: S,
+    info: ObjectInfo,
+}
+
+impl<P: Ports> Search<'_, P> {
+    /// The result of the attempt, if its images are in the bucket.
+    ///
+    /// # Errors
+    /// A bucket that does not answer: nothing is known then.
+    pub async fn result(&self, accept: Accept) -> Result<Option<Settle>, PortError> {
+        let objects = self.objects().await?;
+        let Some(first) = objects.first() else {
+            return Ok(None);
+        };
+        let number = |name: &str| {
+            first
+                .info
+                .meta(name)
+                .and_then(|text| text.parse::<i64>().ok())
+        };
+        let expected = number("images").map_or(self.job.image_ids.len(), |n| {
+            usize::try_from(n).unwrap_or(usize::MAX)
+        });
+        let cost_usd_micros = number("cost_usd_micros").or(self.candidate.estimate_usd_micros);
+        let check = self
+            .job
+            .request
+            .quality_check
+            .unwrap_or(self.config.edited.quality_check);
+        let mut produced = Produced {
+            images: Vec::new(),
+            withheld: 0,
+            warnings: Vec::new(),
+            rejected: false,
+            cost_usd_micros,
+            cost_basis: CostBasis::Table,
+            tokens: None,
+            usage: None,
+            generation_ms: None,
+        };
+        for (index, id) in (0..).zip(&self.job.image_ids) {
+            match self.image(&objects, id).await? {
+                Some((stored, seed)) => {
+                    let found = self.shelf().stored(id, seed, None, stored, check);
+                    produced.rejected |= found.warning.is_some() && check == QualityCheck::Strict;
+                    produced.warnings.extend(found.warning);
+                    produced.images.push(found.image);
+                }
+                None => produced.warnings.push(image_warning("image_lost", index)),
             }
         }
+        let found = produced.images.len();
+        if found == 0 || (found < expected && accept == Accept::Whole) {
+            return Ok(None);
+        }
+        if found >= expected {
+            // The provider gave fewer than were asked for, and said so in an answer that nobody has any more.
+            produced
+                .warnings
+                .retain(|warning| warning.code != "image_lost");
+        }
+        Ok(Some(settling::produced(self.lease, &produced)))
     }
-    let Some((_, _, first)) = found.first() else {
-        return Ok(None);
-    };
-    let number = |name: &str| first.meta(name).and_then(|text| text.parse::<i64>().ok());
-    let expected = number("images").map_or(job.image_ids.len(), |n| {
-        usize::try_from(n).unwrap_or(usize::MAX)
-    });
-    let cost_usd_micros = number("cost_usd_micros");
-    let mut images = Vec::new();
-    for id in &job.image_ids {
-        let Some((bucket, store, object)) = found
-            .iter()
-            .find(|(_, _, object)| belongs_to(&object.key, id))
-        else {
-            continue;
+
+    fn shelf(&self) -> Shelf<'_> {
+        Shelf {
+            job: self.job,
+            candidate: self.candidate,
+            lease_id: &self.lease.lease_id,
+            cost_usd_micros: None,
+            images: 0,
+        }
+    }
+
+    /// All objects of this lease, each from the first bucket that has it.
+    async fn objects(&self) -> Result<Vec<Object<P::Objects>>, PortError> {
+        let prefix = image_key_prefix(
+            &self.job.caller.instance_id,
+            self.job.caller.project_id.as_ref(),
+            self.job.admitted_at,
+        );
+        let mut objects: Vec<Object<P::Objects>> = Vec::new();
+        for (bucket, store) in self.deps.buckets.in_order(&self.job.bucket) {
+            for info in store.list(&prefix).await? {
+                let own = info.meta("lease_id") == Some(self.lease.lease_id.as_str());
+                let known = objects.iter().any(|object| object.info.key == info.key);
+                if own && !known {
+                    objects.push(Object {
+                        bucket: bucket.clone(),
+                        store: store.clone(),
+                        info,
+                    });
+                }
+            }
+        }
+        Ok(objects)
+    }
+
+    async fn image(
+        &self,
+        objects: &[Object<P::Objects>],
+        id: &ImageId,
+    ) -> Result<Option<(Stored, Option<u64>)>, PortError> {
+        let Some(object) = objects.iter().find(|it| belongs_to(&it.info.key, id)) else {
+            return Ok(None);
         };
-        let Some(seen) = read_back(store, object).await? else {
-            continue;
-        };
-        images.push(StoredImage {
-            image_id: id.clone(),
-            bucket: bucket.clone(),
-            ..seen
-        });
+        let seed = object.info.meta("seed").and_then(|seed| seed.parse().ok());
+        let stored = read_back(object).await?;
+        Ok(stored.map(|stored| (stored, seed)))
     }
-    if images.is_empty() || images.len() < expected {
-        return Ok(None);
-    }
-    Ok(Some(Settle {
-        v: LIMITER_VERSION,
-        lease_id: lease.lease_id.clone(),
-        epoch: lease.epoch,
-        outcome: Outcome::Succeeded,
-        billed: Billed::Yes,
-        cost_usd_micros: cost_usd_micros.or(candidate.estimate_usd_micros),
-        cost_basis: CostBasis::Table,
-        tokens: None,
-        images,
-        withheld: 0,
-        warnings: Vec::new(),
-        error: None,
-        retry_after_ms: None,
-        observed_max_inflight: None,
-        generation_ms: None,
-        breaker_failure: Some(false),
-        next: Next::Final,
-    }))
 }
 
 /// The facts of one object from its bytes; `None` when it is gone or no whole picture.
-async fn read_back<S: ObjectStore>(
-    store: &S,
-    object: &ObjectInfo,
-) -> Result<Option<StoredImage>, PortError> {
-    let Some(mut read) = store.get(&object.key).await? else {
+async fn read_back<S: ObjectStore>(object: &Object<S>) -> Result<Option<Stored>, PortError> {
+    let Some(mut read) = object.store.get(&object.info.key).await? else {
         return Ok(None);
     };
     let (mut prober, mut sha256) = (Prober::default(), Context::new(&SHA256));
@@ -107,12 +170,6 @@ async fn read_back<S: ObjectStore>(
     let Ok(probe) = prober.finish() else {
         return Ok(None);
     };
-    let Some(image_id) = object
-        .meta("image_id")
-        .and_then(|id| api_types::ImageId::parse(id).ok())
-    else {
-        return Ok(None);
-    };
     let digest = sha256.finish();
     let hex = digest
         .as_ref()
@@ -121,17 +178,11 @@ async fn read_back<S: ObjectStore>(
             let _ = write!(text, "{byte:02x}");
             text
         });
-    Ok(Some(StoredImage {
-        image_id,
-        image_url: String::new(),
-        r2_path: object.key.clone(),
-        bucket: String::new(),
+    Ok(Some(Stored {
+        bucket: object.bucket.clone(),
+        key: object.info.key.clone(),
         size_bytes: prober.length_bytes(),
-        dimensions: probe.dimensions(),
-        format: probe.format,
-        seed: object.meta("seed").and_then(|seed| seed.parse().ok()),
-        quality: "ok".to_owned(),
         sha256: hex,
-        revised_prompt: None,
+        probe,
     }))
 }

@@ -1,7 +1,7 @@
 //! The route table and nothing else.
 
 use crate::deps::Deps;
-use crate::{generate, health, images, jobs, openai, openapi};
+use crate::{generate, health, images, jobs, openai, openapi, running};
 use auth::permission::image_gen;
 use http::Method;
 use middleware::Routes;
@@ -58,5 +58,11 @@ pub fn routes<P: Ports>() -> Routes<Deps<P>> {
             Method::GET,
             "/openapi.json",
             openapi::openapi,
+        )
+        .route(
+            &image_gen::INTERNAL_RUNNING,
+            Method::GET,
+            "/internal/v1/running/{instance_id}",
+            running::running::<P>,
         )
 }

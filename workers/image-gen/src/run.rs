@@ -1,25 +1,26 @@
 //! The run of a job over its candidates: acquire, attempt, settle; what a request and the queue consumer share.
 //!
-//! In scope: the order of writes, fallback, what the caller learns. Out of scope: one attempt (`attempt`), the decision what
-//! follows a failure (`fallback`).
-//! Architecture invariant: at each instant one limiter object knows the job: the old row becomes `handover` before the next
-//! object is asked, and is ended after that one has the job.
+//! In scope: the order of the candidates and of the writes between their objects, what the caller learns. Out of scope: one
+//! attempt (`attempt`), how it ends (`ending`), the decision what follows a failure (`fallback`).
+//! Architecture invariants: at each instant one limiter object knows the job: the old row becomes `handover` before the next
+//! object is asked, and is ended after that one has the job. Nothing is sent at the next object before the old one has
+//! confirmed its end: whoever has taken a `handover` over knows that nobody else has sent what follows it.
 
-use crate::attempt::{Attempt, Produced, Start, Trouble};
+use crate::attempt::Start;
 use crate::credentials;
 use crate::deps::Deps;
-use crate::fallback::{Follow, Situation, follow};
-use crate::lease::Lease;
+use crate::fallback::Follow;
+use crate::lease::{Lease, Released};
 use crate::refusals::Refusals;
 use crate::settling;
 use api_types::{
-    Acquire, AcquireDecision, GenerateJob, GenerateResponse, HeadroomSet, InstanceConfig,
-    JobCandidate, JobView, LIMITER_VERSION, LeaseId, Limits, Next, ReleaseReason, Settle,
-    StateQuery, StateReply, Work, limiter_object_name,
+    Acquire, AcquireDecision, AttemptState, AttemptView, GenerateJob, GenerateResponse,
+    HeadroomSet, InstanceConfig, JobCandidate, JobView, LIMITER_VERSION, LeaseId, Limits,
+    ReleaseReason, Settle, Work, limiter_object_name,
 };
 use errors::{Code, Error, Result};
 use jobs::Deadline;
-use platform::{Background, CallContext, Clock, Ports, Random};
+use platform::{Background, CallContext, Clock, Ports};
 use provider_adapters::{Flow, registry};
 use provider_driver::LeaseGrant;
 use std::sync::Arc;
@@ -71,6 +72,17 @@ pub struct Run<P: Ports> {
     pub deadline: Deadline,
     /// A client waits, and may leave: slow synchronous calls go to the consumer, which nobody can disconnect.
     pub interactive: bool,
+    /// Until when a job that no object knows may be begun: a claim of `Idempotency-Key` may be taken over after it.
+    pub begin_by: Option<BeginBy>,
+}
+
+/// Until when a claimed job may be begun.
+#[derive(Clone, Copy, Debug)]
+pub struct BeginBy {
+    /// No object is asked for the first time after it.
+    pub ask: Deadline,
+    /// An answer that comes after it may be one to a job that was begun a second time meanwhile.
+    pub answered: Deadline,
 }
 
 /// A failed attempt whose row stands as `handover`.
@@ -81,12 +93,16 @@ pub struct Passed<P: Ports> {
     pub settle: Settle,
     /// What the caller is told if no other candidate takes the job.
     pub error: Error,
+    /// It was taken over from a holder that was lost: that one cannot confirm the end of this row any more.
+    pub taken: bool,
 }
 
 /// What an attempt leads to.
-enum Step<P: Ports> {
+pub(crate) enum Step<P: Ports> {
     Over(End),
+    /// The next attempt.
     Again(Box<Passed<P>>, Follow),
+    /// The next candidate; no object knows the job.
     NextUnsent(Error),
 }
 
@@ -96,7 +112,9 @@ enum Answer<P: Ports> {
     Granted(Lease<P>, LeaseGrant, u64),
     /// Not there, not now: the next candidate.
     Refused,
-    Existing(Box<api_types::AttemptView>),
+    Existing(Box<AttemptView>),
+    /// No answer: it may be written.
+    Silent(Lease<P>, Error),
 }
 
 impl Report {
@@ -130,11 +148,8 @@ impl<P: Ports> Run<P> {
         let step = self.attempt(&mut report, lease, start, false).await;
         report.end = match step {
             Step::Over(end) => end,
-            Step::NextUnsent(error) => {
-                report.job.candidate += 1;
-                let end = self.candidates(&mut report, None).await;
-                first_error(end, error)
-            }
+            // Only for a job that no object knows, and this one is known.
+            Step::NextUnsent(error) => End::Failed(error),
             Step::Again(passed, follow) => {
                 self.advance(&mut report.job, follow).await;
                 self.candidates(&mut report, Some(*passed)).await
@@ -154,23 +169,32 @@ impl<P: Ports> Run<P> {
             .cloned()
         {
             let asked_ms = self.deps.clock.now_ms();
+            if !report.known && self.begin_by.is_some_and(|by| by.ask.is_over(asked_ms)) {
+                return End::Failed(begun_too_late());
+            }
             let answer = self.acquire(report, &candidate, &mut refusals).await;
             let now_ms = self.deps.clock.now_ms();
             report.timings.push(("admit", asked_ms, now_ms));
             match answer {
                 Ok(Answer::Granted(lease, grant, median_ms)) => {
-                    report.known = true;
-                    if let Some(old) = passed.take()
-                        && old.lease.object != lease.object
-                        && !old.lease.handed_over().await
+                    if !report.known && self.begin_by.is_some_and(|by| by.answered.is_over(now_ms))
                     {
-                        // The consumer may have the job by now: two paths must not both send.
                         lease.release(ReleaseReason::NotSent).await;
-                        return End::GoesOn;
+                        return End::Failed(begun_too_late());
                     }
+                    report.known = true;
+                    let lease = match passed.take() {
+                        Some(old) if old.lease.object != lease.object => {
+                            match self.confirmed(old, lease).await {
+                                Some(lease) => lease,
+                                None => return End::GoesOn,
+                            }
+                        }
+                        Some(_) | None => lease,
+                    };
                     if self.is_too_slow(&candidate, median_ms) {
                         report.parked = true;
-                        lease.hand_over_unsent().await;
+                        lease.release(ReleaseReason::HandoffUnsent).await;
                         return End::GoesOn;
                     }
                     let start = Start::Submit(grant);
@@ -190,40 +214,145 @@ impl<P: Ports> Run<P> {
                 Ok(Answer::Refused) => report.job.candidate += 1,
                 Ok(Answer::Existing(view)) => {
                     report.known = true;
-                    return Self::existing(report, &view);
+                    let left = match passed.take() {
+                        Some(old) => self.take_back(report, old, &view).await,
+                        None => None,
+                    };
+                    let Some(left) = left else {
+                        return Self::existing(report, &view);
+                    };
+                    passed = Some(left);
                 }
-                Err(error) => {
-                    return End::Failed(match passed {
-                        Some(old) => self.give_up(report, old).await,
-                        None => error,
-                    });
+                Ok(Answer::Silent(lease, error)) => {
+                    let why = passed.as_ref().map(|old| old.error.clone());
+                    self.disown(lease, why);
+                    return self.refused_by_us(report, passed, error).await;
                 }
+                Err(error) => return self.refused_by_us(report, passed, error).await,
             }
         }
-        let error = match passed {
+        match passed {
             Some(old) => {
                 // The attempt that was prepared was never sent.
                 report.job.attempt_no -= 1;
                 self.give_up(report, old).await
             }
-            None => match (unsent, refusals.into_error()) {
+            None => End::Failed(match (unsent, refusals.into_error()) {
                 (_, Some(error)) | (Some(error), None) => error,
                 (None, None) => Error::internal("a job without candidates"),
-            },
-        };
-        End::Failed(error)
+            }),
+        }
     }
 
-    /// No candidate is left: the failed attempt is the end.
-    async fn give_up(&self, report: &Report, old: Passed<P>) -> Error {
-        let settle = Settle {
-            next: Next::Final,
-            ..old.settle
-        };
-        if let Err(error) = old.lease.settle(&settle).await {
-            tracing::warn!(%error, job_id = %report.job.job_id, "the end of a job is not recorded");
+    /// No object can be asked any more: the failed attempt is the end, and without one nothing has begun.
+    async fn refused_by_us(
+        &self,
+        report: &mut Report,
+        passed: Option<Passed<P>>,
+        error: Error,
+    ) -> End {
+        match passed {
+            Some(old) => self.give_up(report, old).await,
+            None => End::Failed(error),
         }
-        old.error
+    }
+
+    /// An acquire without an answer may have been written, and nothing will be sent under it: said in the background as soon
+    /// as the object answers. `why` a job ends that is known elsewhere.
+    fn disown(&self, lease: Lease<P>, why: Option<Error>) {
+        self.deps.background.spawn(async move {
+            match why {
+                None => {
+                    lease.release(ReleaseReason::NotSent).await;
+                }
+                // Unwritten it is unknown there, which is as good.
+                Some(why) => drop(lease.settle(&settling::unsent(&lease, &why)).await),
+            }
+        });
+    }
+
+    /// Ends the hand-over of the old attempt, now that `lease` has the job, and gives that back. Without a confirmation
+    /// nothing is sent.
+    async fn confirmed(&self, old: Passed<P>, lease: Lease<P>) -> Option<Lease<P>> {
+        match old.lease.release(ReleaseReason::HandedOver).await {
+            Released::Done => Some(lease),
+            // Another holder goes on from there: two paths must not both send.
+            Released::Lost => {
+                lease.release(ReleaseReason::NotSent).await;
+                None
+            }
+            // Written or not: the new lease keeps the job until that is known. If not, the next taker of the old one finds
+            // it here.
+            Released::Silent => {
+                self.confirm_late(old, lease);
+                None
+            }
+        }
+    }
+
+    /// Asks once more, in the background and while the new lease lasts: once the old part is known to be over, the job is
+    /// unsent here and the consumer may send it. Still without an answer, the deadlines of both leases decide.
+    fn confirm_late(&self, old: Passed<P>, lease: Lease<P>) {
+        self.deps.background.spawn(async move {
+            match old.lease.release(ReleaseReason::HandedOver).await {
+                Released::Done => drop(lease.release(ReleaseReason::HandoffUnsent).await),
+                Released::Lost => drop(lease.release(ReleaseReason::NotSent).await),
+                Released::Silent => tracing::error!(
+                    lease_id = %lease.lease_id,
+                    "a hand-over is not confirmed; what follows it was not sent"
+                ),
+            }
+        });
+    }
+
+    /// Somebody has the attempt that was asked for. Gives the attempt to go on from, when that one was taken back.
+    ///
+    /// A taker knows that it was never sent: whoever had the old row before has not confirmed its end, and cannot any more.
+    /// A row that somebody may be about to give back is no place to leave a job at, so the old one stays until it is clear.
+    async fn take_back(
+        &self,
+        report: &mut Report,
+        old: Passed<P>,
+        view: &AttemptView,
+    ) -> Option<Passed<P>> {
+        let object = limiter_object_name(&view.instance_id, &view.provider);
+        let unsent = old.taken && object != old.lease.object && view.job_refs.is_empty();
+        let lease = Lease::new(
+            &self.deps,
+            &self.context,
+            object,
+            view.lease_id.clone(),
+            view.epoch,
+        );
+        match view.state {
+            AttemptState::Held | AttemptState::Granted if unsent => {
+                let released = lease.release(ReleaseReason::NotSent).await;
+                (released == Released::Done).then_some(old)
+            }
+            AttemptState::Held | AttemptState::Granted => None,
+            // Its holder died. What was booked for it is taken back, and its row has the job from now on.
+            AttemptState::Unknown if unsent => {
+                let settle = settling::unsent(&lease, &old.error);
+                let passed = self
+                    .record(
+                        report,
+                        lease,
+                        settle,
+                        old.error,
+                        Follow::Same { after_ms: 0 },
+                    )
+                    .await
+                    .ok()?;
+                old.lease.release(ReleaseReason::HandedOver).await;
+                report.job.attempt_no += 1;
+                report.job.max_attempts = report.job.max_attempts.saturating_add(1);
+                Some(passed)
+            }
+            _ => {
+                old.lease.release(ReleaseReason::HandedOver).await;
+                None
+            }
+        }
     }
 
     async fn advance(&self, job: &mut GenerateJob, follow: Follow) {
@@ -317,16 +446,10 @@ impl<P: Ports> Run<P> {
         };
         let reply = match self.deps.limiter.acquire(&command, &self.context).await {
             Ok(reply) => reply,
-            Err(error) => {
-                if error.code == Code::LimiterUnavailable {
-                    // It may have been written, and nothing will be sent: say so as soon as the object answers.
-                    let lease = lease(1);
-                    self.deps
-                        .background
-                        .spawn(async move { lease.release(ReleaseReason::NotSent).await });
-                }
-                return Err(error);
+            Err(error) if error.code == Code::LimiterUnavailable => {
+                return Ok(Answer::Silent(lease(1), error));
             }
+            Err(error) => return Err(error),
         };
         report.headroom = reply.headroom;
         self.deps.memory.note_stats(
@@ -350,7 +473,7 @@ impl<P: Ports> Run<P> {
     }
 
     /// Somebody has this attempt already: this run was thought dead.
-    fn existing(report: &mut Report, view: &api_types::AttemptView) -> End {
+    pub(crate) fn existing(report: &mut Report, view: &AttemptView) -> End {
         let view = JobView::of(view);
         report.cost_usd_micros = view.cost_usd_micros;
         match (jobs::final_error(&view), view.result) {
@@ -359,209 +482,13 @@ impl<P: Ports> Run<P> {
             (None, None) => End::GoesOn,
         }
     }
-
-    async fn attempt(
-        &self,
-        report: &mut Report,
-        lease: Lease<P>,
-        start: Start,
-        repeated: bool,
-    ) -> Step<P> {
-        let Some(candidate) = report
-            .job
-            .candidates
-            .get(report.job.candidate as usize)
-            .cloned()
-        else {
-            return Step::NextUnsent(Error::internal("a lease without its candidate"));
-        };
-        let started_ms = self.deps.clock.now_ms();
-        let attempt = Attempt {
-            deps: &self.deps,
-            config: &self.config,
-            job: &report.job,
-            candidate: &candidate,
-            lease: &lease,
-            deadline: self.deadline,
-        };
-        let mut outcome = attempt.work(start).await;
-        if let Err(Trouble::Provider(error)) = &mut outcome {
-            settling::forget_prompt(&mut error.internal, &report.job.request.prompt);
-        }
-        let now_ms = self.deps.clock.now_ms();
-        let duration_ms = u64::try_from(now_ms - started_ms).unwrap_or(0);
-        settling::log_attempt(&candidate, &report.job, &outcome, duration_ms);
-        match outcome {
-            Ok(produced) => {
-                report.provider_ms += produced.generation_ms.min(duration_ms);
-                let generated_ms = i64::try_from(produced.generation_ms).unwrap_or(0);
-                let made_ms = (started_ms + generated_ms).min(now_ms);
-                report.timings.push(("provider", started_ms, made_ms));
-                report.timings.push(("store", made_ms, now_ms));
-                Step::Over(self.succeed(report, &lease, &produced).await)
-            }
-            Err(trouble) => {
-                report.provider_ms += duration_ms;
-                report.timings.push(("provider", started_ms, now_ms));
-                self.fail(report, lease, &candidate, trouble, repeated)
-                    .await
-            }
-        }
-    }
-
-    async fn succeed(&self, report: &mut Report, lease: &Lease<P>, produced: &Produced) -> End {
-        let settle = settling::produced(lease, produced);
-        report.cost_usd_micros = settle.cost_usd_micros;
-        let settled = lease.settle(&settle).await;
-        settling::log_usage(&report.job, &settle);
-        match settled {
-            // Another holder was faster: what it has declared is the truth.
-            Ok(reply) if reply.already => return self.look_up(report, lease).await,
-            Ok(_) => {}
-            // The images are safe under keys that the next holder finds; the answer need not wait for that.
-            Err(error) => {
-                tracing::error!(%error, job_id = %report.job.job_id, "a stored result is not settled");
-            }
-        }
-        if let Some(error) = &settle.error {
-            let error =
-                Error::new(error.code, error.message.clone()).with_details(error.details.clone());
-            return End::Failed(error);
-        }
-        match GenerateResponse::of_settle(&settle, &report.job) {
-            Some(response) => End::Succeeded(Box::new(response)),
-            None => End::Failed(Error::internal("a result without an image")),
-        }
-    }
-
-    async fn look_up(&self, report: &mut Report, lease: &Lease<P>) -> End {
-        let query = StateQuery {
-            job_id: Some(report.job.job_id.clone()),
-        };
-        let state = self
-            .deps
-            .limiter
-            .state(&lease.object, &query, &self.context)
-            .await;
-        match state {
-            Ok(StateReply::Job(view)) => Self::existing(report, &view),
-            _ => End::GoesOn,
-        }
-    }
-
-    async fn fail(
-        &self,
-        report: &mut Report,
-        lease: Lease<P>,
-        candidate: &JobCandidate,
-        trouble: Trouble,
-        repeated: bool,
-    ) -> Step<P> {
-        let has_next = report.job.candidate as usize + 1 < report.job.candidates.len();
-        let error = match trouble {
-            Trouble::Lost => return Step::Over(End::GoesOn),
-            Trouble::GaveUp => {
-                lease.release(ReleaseReason::Handoff).await;
-                return Step::Over(End::GoesOn);
-            }
-            Trouble::NotSent(error) => {
-                lease.release(ReleaseReason::NotSent).await;
-                report.known = false;
-                return if has_next {
-                    Step::NextUnsent(error)
-                } else {
-                    Step::Over(End::Failed(error))
-                };
-            }
-            Trouble::Storage { cause, resumable } => {
-                let error = Error::new(
-                    Code::StorageError,
-                    "The image was made and could not be stored yet.",
-                )
-                .with_internal(cause);
-                report.cost_usd_micros = None;
-                if !resumable {
-                    // The bytes are gone with this call, and it was paid for.
-                    let settle = settling::unknown(&lease, candidate, &error);
-                    report.cost_usd_micros = settle.cost_usd_micros;
-                    return Step::Over(self.end(report, &lease, &settle, error).await);
-                }
-                // The lease is kept: its deadline wakes the consumer, by when the bucket may be back.
-                return Step::Over(End::Failed(error));
-            }
-            Trouble::Provider(error) => error,
-        };
-        let situation = Situation {
-            has_next,
-            attempts_left: report
-                .job
-                .max_attempts
-                .saturating_sub(report.job.attempt_no),
-            repeated,
-            fallback_on_safety: self.config.edited.routing.fallback_on_safety,
-            left_ms: self.deadline.left_ms(self.deps.clock.now_ms()),
-            random: self.deps.random.next_u64(),
-        };
-        let follow = follow(&error, situation);
-        let answer = Error::from(&error)
-            .with_detail("provider", candidate.provider.as_str())
-            .with_detail("model", candidate.model.as_str());
-        let mut settle = settling::failed(&lease, candidate, &error, &answer, follow);
-        match follow {
-            Follow::End | Follow::Unknown => {
-                report.cost_usd_micros = settle.cost_usd_micros;
-                Step::Over(self.end(report, &lease, &settle, answer).await)
-            }
-            Follow::Same { .. } | Follow::Next => {
-                settle.next = if follow == Follow::Next {
-                    Next::Fallback
-                } else {
-                    Next::Retry
-                };
-                match lease.settle(&settle).await {
-                    Ok(reply) if !reply.already => Step::Again(
-                        Box::new(Passed {
-                            lease,
-                            settle,
-                            error: answer,
-                        }),
-                        follow,
-                    ),
-                    // Without a record of the first attempt a second one could follow it twice.
-                    Ok(_) => Step::Over(self.look_up(report, &lease).await),
-                    Err(unsettled) => {
-                        tracing::error!(error = %unsettled, "a failed attempt is not settled");
-                        Step::Over(End::Failed(answer))
-                    }
-                }
-            }
-        }
-    }
-
-    /// Settles the end of a job and says what the caller is told.
-    async fn end(
-        &self,
-        report: &mut Report,
-        lease: &Lease<P>,
-        settle: &Settle,
-        error: Error,
-    ) -> End {
-        settling::log_usage(&report.job, settle);
-        match lease.settle(settle).await {
-            Ok(reply) if reply.already => self.look_up(report, lease).await,
-            Ok(_) => End::Failed(error),
-            Err(unsettled) => {
-                tracing::error!(error = %unsettled, job_id = %report.job.job_id, "an outcome is not settled");
-                End::Failed(error)
-            }
-        }
-    }
 }
 
-/// The refusals of later candidates hide why the first one could not be used; that reason is the better answer.
-fn first_error(end: End, error: Error) -> End {
-    match end {
-        End::Failed(_) => End::Failed(error),
-        end => end,
-    }
+/// Somebody else may have begun the job that this request claimed.
+fn begun_too_late() -> Error {
+    Error::new(
+        Code::Overloaded,
+        "The request took too long to begin; nothing was sent.",
+    )
+    .with_retry_after_ms(1_000)
 }

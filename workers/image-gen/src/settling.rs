@@ -8,7 +8,7 @@ use api_types::{
 };
 use errors::{Code, Error};
 use platform::Ports;
-use provider_adapters::ProviderError;
+use provider_adapters::{ActualCost, ProviderError};
 
 fn blank<P: Ports>(lease: &Lease<P>, outcome: Outcome) -> Settle {
     Settle {
@@ -20,6 +20,7 @@ fn blank<P: Ports>(lease: &Lease<P>, outcome: Outcome) -> Settle {
         cost_usd_micros: Some(0),
         cost_basis: CostBasis::None,
         tokens: None,
+        usage: None,
         images: Vec::new(),
         withheld: 0,
         warnings: Vec::new(),
@@ -56,24 +57,48 @@ pub fn produced<P: Ports>(lease: &Lease<P>, produced: &Produced) -> Settle {
         cost_usd_micros: produced.cost_usd_micros,
         cost_basis: produced.cost_basis,
         tokens: produced.tokens,
+        usage: produced.usage,
         images: produced.images.clone(),
         withheld: produced.withheld,
         warnings: produced.warnings.clone(),
         error,
-        generation_ms: Some(produced.generation_ms),
+        generation_ms: produced.generation_ms,
         breaker_failure: Some(false),
         ..blank(lease, outcome)
     }
 }
 
-/// Nobody knows, or what was paid for is gone: booked at the most it can cost.
-pub fn unknown<P: Ports>(lease: &Lease<P>, candidate: &JobCandidate, error: &Error) -> Settle {
+/// Nobody knows where the result is: booked at what the provider has told, else at the most it can cost.
+pub fn unknown<P: Ports>(
+    lease: &Lease<P>,
+    candidate: &JobCandidate,
+    error: &Error,
+    told: Option<ActualCost>,
+) -> Settle {
+    let (billed, cost) = match told.filter(|cost| cost.usd_micros.is_some()) {
+        Some(cost) => (Billed::Yes, cost),
+        None => (
+            Billed::Assumed,
+            ActualCost {
+                usd_micros: candidate.upper_usd_micros,
+                basis: CostBasis::Upper,
+            },
+        ),
+    };
     Settle {
-        billed: Billed::Assumed,
-        cost_usd_micros: candidate.upper_usd_micros,
-        cost_basis: CostBasis::Upper,
+        billed,
+        cost_usd_micros: cost.usd_micros,
+        cost_basis: cost.basis,
         error: Some(job_error(error)),
         ..blank(lease, Outcome::Unknown)
+    }
+}
+
+/// Certainly nothing was sent, and that ends this attempt: no charge, no usage.
+pub fn unsent<P: Ports>(lease: &Lease<P>, error: &Error) -> Settle {
+    Settle {
+        error: Some(job_error(error)),
+        ..blank(lease, Outcome::Cancelled)
     }
 }
 
@@ -89,15 +114,20 @@ pub fn failed<P: Ports>(
         retry_after_ms: error.retry_after_ms,
         observed_max_inflight: error.observed_limit,
         breaker_failure: error.breaker_failure(),
-        ..unknown(lease, candidate, answer)
+        ..unknown(
+            lease,
+            candidate,
+            answer,
+            error.cost.filter(|_| error.billed == Some(Billed::Yes)),
+        )
     };
     if follow == Follow::Unknown {
         return shared;
     }
     let billed = error.billed.unwrap_or(Billed::No);
-    let (cost_usd_micros, cost_basis) = match (billed, error.cost_usd_micros) {
+    let (cost_usd_micros, cost_basis) = match (billed, error.cost) {
         (Billed::No, _) => (Some(0), CostBasis::None),
-        (_, Some(cost)) => (Some(cost), CostBasis::Reported),
+        (_, Some(cost)) => (cost.usd_micros, cost.basis),
         (Billed::Yes, None) => (candidate.estimate_usd_micros, CostBasis::Table),
         (Billed::Assumed, None) => (candidate.upper_usd_micros, CostBasis::Upper),
     };

@@ -9,13 +9,12 @@ use api_types::{
     StoredImage, Timestamp, Warning,
 };
 use platform::{Clock, Ports};
-use provider_adapters::{Accepted, ImageAdapter, Kind, ProviderError};
+use provider_adapters::{Accepted, Advice, ImageAdapter, Kind, ProviderError};
 use r2_manager::{
-    ImageKey, ImageMetadata, KeyOf, ProbeError, StoreError, StoreOptions, Stored, store_stream,
+    ImageKey, ImageMetadata, KeyOf, PAUSES_MS, ProbeError, StoreError, StoreOptions, Stored,
+    store_stream,
 };
 
-/// Tries of one bucket when the bytes must be fetched again for each.
-const TRIES: usize = 3;
 /// Dimensions may differ by that much from what was asked, in per cent.
 const DIMENSION_TOLERANCE_PERCENT: u64 = 2;
 
@@ -26,6 +25,15 @@ pub enum StoreTrouble {
     Storage(String),
     /// The provider no longer gives it, or not whole.
     Provider(ProviderError),
+}
+
+/// One image as clients and ledger see it, and what the check found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The image.
+    pub image: StoredImage,
+    /// Where it is not what was asked for.
+    pub warning: Option<Warning>,
 }
 
 /// What all images of one attempt have in common.
@@ -56,12 +64,15 @@ impl Shelf<'_> {
     /// How the image at that place is stored.
     pub fn options(&self, image_id: &ImageId, seed: Option<u64>, now: Timestamp) -> StoreOptions {
         let caller = &self.job.caller;
+        // Whoever may read the bucket may read this, so a key that was pasted into a prompt is not kept here. Before the
+        // cut: the rest of a key that was cut would no longer look like one.
+        let prompt = logging::redact_tokens(&self.job.request.prompt);
         let metadata = ImageMetadata {
             instance_id: &caller.instance_id,
             project_id: caller.project_id.as_ref(),
             provider: &self.candidate.provider,
             model: &self.candidate.model,
-            prompt: &self.job.request.prompt,
+            prompt: &prompt,
             generated_at: now,
             job_id: &self.job.job_id,
             image_id,
@@ -87,14 +98,15 @@ impl Shelf<'_> {
         StoreOptions { key, metadata }
     }
 
-    /// The image as clients and ledger see it, and what the check found.
+    /// The image as clients and ledger see it.
     pub fn stored(
         &self,
         image_id: &ImageId,
-        result: &ImageResult,
+        seed: Option<u64>,
+        revised_prompt: Option<String>,
         stored: Stored,
         check: QualityCheck,
-    ) -> (StoredImage, Option<Warning>) {
+    ) -> Found {
         let warning = match check {
             QualityCheck::Off => None,
             QualityCheck::Warn | QualityCheck::Strict => {
@@ -114,12 +126,12 @@ impl Shelf<'_> {
             r2_path: stored.key,
             bucket: stored.bucket,
             size_bytes: stored.size_bytes,
-            seed: result.seed,
+            seed,
             quality,
             sha256: stored.sha256,
-            revised_prompt: result.revised_prompt.clone(),
+            revised_prompt,
         };
-        (image, warning)
+        Found { image, warning }
     }
 }
 
@@ -160,6 +172,14 @@ fn difference(effective: &ImageOptions, stored: &Stored) -> Option<Warning> {
     ))
 }
 
+/// Whether the same file may come whole another time.
+fn is_cut(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Source(_) | StoreError::Malformed(ProbeError::Truncated)
+    )
+}
+
 /// What a file that cannot be stored says about the provider.
 pub fn provider_fault(error: &StoreError) -> Option<ProviderError> {
     let kind = match error {
@@ -169,11 +189,16 @@ pub fn provider_fault(error: &StoreError) -> Option<ProviderError> {
             Kind::ContractMismatch
         }
     };
-    Some(ProviderError::new(kind, Accepted::Yes).with_internal(error.to_string()))
+    let fault = ProviderError::new(kind, Accepted::Yes).with_internal(error.to_string());
+    Some(if is_cut(error) {
+        fault.with_advice(Advice::Reconcile)
+    } else {
+        fault
+    })
 }
 
-/// Downloads one image and stores it: a broken download is opened once more, a refusing bucket is tried three times,
-/// then the default bucket.
+/// Downloads one image and stores it: a broken download is opened once more, a refusing bucket is tried three times with
+/// pauses, then the default bucket.
 ///
 /// # Errors
 /// [`StoreTrouble`].
@@ -186,9 +211,10 @@ pub async fn fetch_and_store<P: Ports>(
     deadline: Timestamp,
 ) -> Result<Stored, StoreTrouble> {
     let targets = deps.buckets.in_order(&shelf.job.bucket);
+    let tries = PAUSES_MS.len();
     let (mut refused, mut broken) = (0, 0);
     loop {
-        let Some(target) = targets.get(refused / TRIES) else {
+        let Some(target) = targets.get(refused / tries) else {
             return Err(StoreTrouble::Storage("no bucket took the image".to_owned()));
         };
         let download = deps
@@ -199,6 +225,7 @@ pub async fn fetch_and_store<P: Ports>(
         let now = Timestamp(deps.clock.now_ms());
         let stored = store_stream(
             target.clone(),
+            deps.clock.clone(),
             download.body,
             download.content_length,
             shelf.options(image_id, result.seed, now),
@@ -209,16 +236,14 @@ pub async fn fetch_and_store<P: Ports>(
             Err(StoreError::Storage(cause)) => {
                 refused += 1;
                 tracing::warn!(bucket = target.0, cause, "a bucket refused an image");
-                if refused >= TRIES * targets.len() {
+                if refused >= tries * targets.len() {
                     return Err(StoreTrouble::Storage(cause));
                 }
+                let pause_ms = PAUSES_MS.get(refused % tries).copied().unwrap_or(0);
+                deps.clock.sleep(pause_ms).await;
             }
             Err(error) => {
-                let again = matches!(
-                    error,
-                    StoreError::Source(_) | StoreError::Malformed(ProbeError::Truncated)
-                );
-                if !again || broken > 0 {
+                if !is_cut(&error) || broken > 0 {
                     return Err(provider_fault(&error).map_or_else(
                         || StoreTrouble::Storage(error.to_string()),
                         StoreTrouble::Provider,

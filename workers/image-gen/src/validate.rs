@@ -4,7 +4,8 @@
 
 use api_types::{Fallback, GenerateRequest, InstanceConfig, OnLimit, ProviderName, is_slug};
 use errors::{Code, Error, Result};
-use serde_json::json;
+use logging::holds_credential;
+use serde_json::{Value, json};
 
 const MAX_PROMPT_CHARS: usize = 32_000;
 const MAX_TEXT_CHARS: usize = 32_000;
@@ -19,6 +20,9 @@ const MAX_TAGS: usize = 10;
 const MAX_TAG_CHARS: usize = 40;
 const MAX_FALLBACKS: usize = 4;
 const MAX_PROVIDER_OPTIONS: usize = 50;
+
+/// What holds a key is not stored, logged or sent to a provider: see decision 0012.
+const CREDENTIAL_RULE: &str = "must not hold an API key or another credential";
 
 struct Problems(Vec<(String, String)>);
 
@@ -54,6 +58,46 @@ fn is_model(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b))
 }
 
+fn any_text(value: &Value, is: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, is)),
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, item)| is(name) || any_text(item, is)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Refuses a text that would be stored with a credential in it.
+///
+/// # Errors
+/// 400 `invalid_field`, which does not repeat it.
+pub fn refuse_credential(field: &str, text: &str) -> Result<()> {
+    if holds_credential(text) {
+        return Err(credential(field));
+    }
+    Ok(())
+}
+
+fn credential(field: &str) -> Error {
+    Error::invalid_field(field, CREDENTIAL_RULE).with_hint(
+        "Take the key out of details.field and send the request again; nothing was stored or sent to a provider.",
+    )
+}
+
+/// No text of a request that is stored may hold a key.
+fn credentials(request: &GenerateRequest) -> Result<()> {
+    let members = serde_json::to_value(request).unwrap_or(Value::Null);
+    let members = members.as_object().into_iter().flatten();
+    for (field, value) in members {
+        if any_text(value, &holds_credential) {
+            return Err(credential(field));
+        }
+    }
+    Ok(())
+}
+
 /// Checks the request against the rules and against the names that the instance knows.
 ///
 /// # Errors
@@ -75,6 +119,7 @@ pub fn validate(
                 .collect();
         return Err(Error::invalid_field(field, rule.clone()).with_detail("problems", problems));
     }
+    credentials(request)?;
     if request.on_limit == Some(OnLimit::Queue) {
         return Err(Error::new(
             Code::InvalidRequest,
@@ -328,6 +373,56 @@ mod tests {
                 serde_json::from_value::<GenerateRequest>(body).is_err(),
                 "{later}"
             );
+        }
+    }
+
+    #[test]
+    fn no_member_may_hold_a_key() {
+        let key = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
+        let foreign = format!("sk-{}", "canary0123456789");
+        let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
+        for (field, value) in [
+            ("prompt", json!(format!("a cat with {key} on its collar"))),
+            ("prompt", json!(format!("draw this:\n{foreign}"))),
+            ("prompt", json!(format!("token={jwt}"))),
+            (
+                "prompt",
+                json!("from https://user:pass@example.com/cat.png"),
+            ),
+            ("prompt", json!(format!("Authorization: Bearer {key}"))),
+            ("negative_prompt", json!(key)),
+            ("style", json!(foreign)),
+            ("filename", json!(key)),
+            ("tags", json!(["fine", foreign])),
+            ("model", json!(format!("ideogram/{foreign}"))),
+            (
+                "provider_options",
+                json!({"color_palette": {"name": [key]}}),
+            ),
+        ] {
+            let mut body = json!({"prompt": "a cat"});
+            body[field] = value;
+            let error = check(body.clone()).unwrap_err();
+            assert_eq!(error.code, Code::InvalidField, "{body}");
+            assert_eq!(error.details["field"], field, "{body}");
+            assert_eq!(error.details["rule"], CREDENTIAL_RULE, "{body}");
+            assert!(
+                error
+                    .hint
+                    .is_some_and(|hint| hint.contains("details.field"))
+            );
+        }
+    }
+
+    #[test]
+    fn prose_about_keys_is_no_key() {
+        for prompt in [
+            "a basic composition, the bearer of news, an Authorization: Basic explained",
+            "a flag bearer stands before a pallbearer",
+            "sk-8 skates, a task-oriented robot, a sy_ sign, an api_key=secret poster",
+            "https://example.com/cat.png at 10:30, user@example.com",
+        ] {
+            assert_eq!(check(json!({"prompt": prompt})), Ok(()), "{prompt}");
         }
     }
 

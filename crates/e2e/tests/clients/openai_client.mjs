@@ -26,4 +26,7 @@ await assert.rejects(
   client.images.generate({ prompt: 'sim:reset-after twice', model: 'gpt-image-2', switchyard: { fallback: 'none' } }),
   (error) => error.status === 502 && error.code === 'outcome_unknown',
 );
+// The provider is busy and says for how long; the package waits as it is told and sends it again, and pays once.
+const patient = await client.images.generate({ prompt: 'sim:429=5x1 a patient bear', model: 'ideogram/ideogram-3', switchyard: { fallback: 'none' } });
+assert.ok(patient.data[0].url);
 console.log('node ok');

@@ -43,4 +43,8 @@ try:
 except openai.InternalServerError as error:
     assert error.status_code == 502 and error.code == "outcome_unknown", error
 
+# The provider is busy and says for how long; the package waits as it is told and sends it again, and pays once.
+patient = client.images.generate(prompt="sim:429=5x1 a patient fox", model="ideogram/ideogram-3", extra_body={"switchyard": {"fallback": "none"}})
+assert patient.data[0].url, patient
+
 print("python ok", openai.__version__)

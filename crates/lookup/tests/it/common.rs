@@ -9,7 +9,7 @@ use auth::key::{MintedKey, PresentedKey};
 use errors::{Code, Error, Result};
 use lookup::{ConfigSource, Hints, Lookup, LookupCache, Resolved, kv};
 use platform::fakes::{FakeClock, FakePorts, FakeRandom, World};
-use platform::{CallContext, Clock, KvStore};
+use platform::{CallContext, Clock, KvStore, Random};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub(crate) const INSTANCE: &str = "production";
@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(crate) down: bool,
     pub(crate) hang: bool,
     pub(crate) delay_ms: u64,
+    /// Each way takes up to so long, drawn anew for each.
+    pub(crate) travel_ms: u64,
     pub(crate) refuse: Option<Code>,
     pub(crate) version: i64,
     pub(crate) asked: Vec<ResolveRequest>,
@@ -30,11 +32,25 @@ pub(crate) struct State {
 pub(crate) struct Source {
     pub(crate) state: Arc<Mutex<State>>,
     clock: FakeClock,
+    random: FakeRandom,
 }
 
 impl Source {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    async fn travel(&self) {
+        let most_ms = self.state().travel_ms;
+        if most_ms > 0 {
+            // Mostly quick, sometimes almost as slow as the caller's patience.
+            let most_ms = if self.random.next_u64().is_multiple_of(4) {
+                most_ms
+            } else {
+                20
+            };
+            self.clock.sleep(self.random.next_u64() % most_ms).await;
+        }
     }
 
     async fn work(&self) -> Result<()> {
@@ -106,6 +122,7 @@ impl ConfigSource for Source {
         request: ResolveRequest,
         _context: &CallContext,
     ) -> Result<ResolveReply> {
+        self.travel().await;
         // What is true when the question arrives is the answer, however long it travels.
         let (refuse, version) = {
             let mut state = self.state();
@@ -113,6 +130,7 @@ impl ConfigSource for Source {
             (state.refuse, state.version)
         };
         self.work().await?;
+        self.travel().await;
         if let Some(code) = refuse {
             return Err(Error::new(code, "refused"));
         }
@@ -161,12 +179,14 @@ impl House {
                 down: false,
                 hang: false,
                 delay_ms: 0,
+                travel_ms: 0,
                 refuse: None,
                 version: 17,
                 asked: Vec::new(),
                 config_calls: 0,
             })),
             clock: world.clock.clone(),
+            random: FakeRandom::seeded(11),
         };
         Self {
             ports: FakePorts::new(world).unwrap(),

@@ -104,6 +104,37 @@ async fn steady_load_costs_one_call_in_three_seconds() {
     assert_eq!(house.kv_reads(), 0);
 }
 
+/// Up for a second, down for a second, for five minutes: whoever passes has a verdict under five seconds, and the
+/// breaker keeps the calls few.
+#[tokio::test]
+async fn a_source_that_flaps_never_makes_a_verdict_older() {
+    let house = house();
+    let (mut passed, mut refused) = (0, 0);
+    for tenth in 0..3_000_i64 {
+        let down = (tenth / 10) % 2 == 1;
+        house.source.state().down = down;
+        match house.resolve().await {
+            Ok(_) => passed += 1,
+            Err(error) => {
+                assert_eq!(error.code, Code::ConfigUnavailable);
+                refused += 1;
+            }
+        }
+        house.ports.background.drain().await;
+        house.clock().sleep(100).await;
+    }
+    // 300 s: one call in three seconds if all goes well, and at most two a second.
+    assert!((60..600).contains(&house.calls().0), "{:?}", house.calls());
+    // The breaker's pauses grow to 30 s, longer than a verdict lives; but it always finds back.
+    assert!(
+        passed > 300 && refused > 300,
+        "{passed} passed, {refused} refused"
+    );
+    house.source.state().down = false;
+    house.clock().sleep(37_000).await;
+    house.resolve().await.unwrap();
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
@@ -116,6 +147,8 @@ enum Step {
     Heal,
     Slow(u64),
     Publish,
+    Change,
+    Lag(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -130,6 +163,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Heal),
         1 => (0_u64..2_500).prop_map(Step::Slow),
         1 => Just(Step::Publish),
+        1 => Just(Step::Change),
+        1 => (0_u64..60_000).prop_map(Step::Lag),
     ]
 }
 
@@ -137,19 +172,29 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Whatever happens to config-service, KV, the background and the clock: five seconds after a revocation no
-    /// request passes, and no request passes on a verdict that is five seconds old.
+    /// request passes, no request passes on a verdict that is five seconds old, and five seconds after a change nobody
+    /// works with the configuration before it without being told its age, however far KV lags behind.
     #[test]
     fn a_verdict_is_never_used_after_five_seconds(steps in prop::collection::vec(step(), 1..80)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async move {
             let house = house();
             let mut revoked_ms = None;
+            let mut changed_ms = None;
             for step in steps {
                 match step {
                     Step::Wait(ms) => house.clock().sleep(ms).await,
                     Step::Ask => {
-                        let passed = house.resolve().await.is_ok();
+                        let answer = house.resolve().await;
+                        let passed = answer.is_ok();
                         let now_ms = house.clock().now_ms();
+                        if let (Ok(resolved), Some(changed_ms)) = (&answer, changed_ms)
+                            && now_ms - changed_ms >= 5_000
+                            && resolved.freshness.stale_config_ms.is_none()
+                        {
+                            let used = resolved.config.as_ref().unwrap().config_version;
+                            prop_assert_eq!(used, house.source.state().version);
+                        }
                         if let (true, Some(revoked_ms)) = (passed, revoked_ms) {
                             let age_ms = now_ms - revoked_ms;
                             prop_assert!(age_ms < 5_000, "used {age_ms} ms after the revocation");
@@ -168,7 +213,13 @@ proptest! {
                     Step::Break => house.source.state().down = true,
                     Step::Heal => house.source.state().down = false,
                     Step::Slow(ms) => house.source.state().delay_ms = ms,
+                    // Whatever KV holds may be older than the newest: a put that came late.
                     Step::Publish => house.publish(17, house.clock().now_ms()).await,
+                    Step::Change => {
+                        house.source.state().version += 1;
+                        changed_ms = Some(house.clock().now_ms());
+                    }
+                    Step::Lag(ms) => house.ports.kv.lag(ms),
                 }
             }
             house.ports.background.abandon();

@@ -7,4 +7,6 @@ mod common;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod service;

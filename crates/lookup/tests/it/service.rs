@@ -1,11 +1,17 @@
 //! The two internal calls as they go over the binding.
 
-use api_types::{InstanceId, Need, ResolveRequest, Secret};
+use api_types::{
+    Ciphertext, CredentialId, InstanceId, Need, ProviderName, ResolveRequest, Secret, Timestamp,
+};
 use errors::Code;
-use lookup::{ConfigSource, ServiceSource};
+use lookup::{
+    ConfigSource, CredentialOutcome, CredentialReport, Hints, Lookup, SealedCredential,
+    ServiceSource,
+};
 use platform::CallContext;
-use platform::fakes::{FakeHttp, FakeReply, World};
+use platform::fakes::{FakeHttp, FakePorts, FakeReply, World};
 use serde_json::json;
+use std::sync::Arc;
 
 fn service() -> (FakeHttp, ServiceSource<FakeHttp>) {
     let http = FakeHttp::service(&World::auto());
@@ -100,4 +106,138 @@ async fn a_configuration_is_asked_for_with_the_version_in_hand() {
     let urls: Vec<String> = http.requests().into_iter().map(|it| it.url).collect();
     assert!(urls[0].ends_with("/internal/v1/config/production?have=17"));
     assert!(urls[1].ends_with("/internal/v1/config/production"));
+}
+
+/// Nothing below the look-up repeats, and the look-up repeats once: two requests leave the worker for one that fails, one
+/// for one that is refused.
+#[tokio::test]
+async fn a_failing_call_is_two_attempts_in_all_and_a_refused_one_is_one() {
+    let refused =
+        json!({"error":"auth_failed","message":"no","hint":"h","docs":"d","request_id":"r"});
+    for (reply, attempts, code) in [
+        (FakeReply::status(500), 2, Code::ConfigUnavailable),
+        (FakeReply::status(503), 2, Code::ConfigUnavailable),
+        (
+            FakeReply::failure(platform::SendPhase::MaybeSent, "Network connection lost."),
+            2,
+            Code::ConfigUnavailable,
+        ),
+        (
+            FakeReply::status(200).delayed(60_000),
+            2,
+            Code::ConfigUnavailable,
+        ),
+        (FakeReply::json(401, &refused), 1, Code::AuthFailed),
+    ] {
+        let ports = FakePorts::new(World::auto()).unwrap();
+        let answer = reply.clone();
+        ports.service.handle(move |_| {
+            let answer = answer.clone();
+            async move { answer }
+        });
+        let lookup = Lookup::<FakePorts, _>::new(
+            Arc::default(),
+            ServiceSource::new(ports.service.clone()),
+            ports.kv.clone(),
+            ports.world.clock.clone(),
+            ports.world.random.clone(),
+            ports.background.clone(),
+        );
+        let key = auth::key::mint(&ports.world.random);
+        let presented = auth::key::parse(key.api_key.expose()).unwrap();
+        let (hints, call) = (Hints::default(), context());
+        let asked = lookup.resolve(
+            &presented,
+            &key.api_key,
+            &hints,
+            Need::Instance,
+            None,
+            &call,
+        );
+        assert_eq!(asked.await.unwrap_err().code, code, "{reply:?}");
+        assert_eq!(ports.service.requests().len(), attempts, "{reply:?}");
+        assert_eq!(ports.world.ops.count().service_calls, attempts as u32);
+        let id = InstanceId::parse("production").unwrap();
+        if code == Code::ConfigUnavailable {
+            let before = ports.service.requests().len();
+            assert_eq!(lookup.config(&id, &context()).await.unwrap_err().code, code);
+            // The verdicts' failures are not the configurations'.
+            assert_eq!(ports.service.requests().len() - before, 2, "{reply:?}");
+        }
+    }
+}
+
+const CREDENTIAL: &str = "0198f0c0-0000-7000-8000-000000000001";
+
+#[tokio::test]
+async fn a_key_is_asked_for_by_its_id_or_as_the_current_one() {
+    let (http, source) = service();
+    let (instance, provider) = (
+        InstanceId::parse("production").unwrap(),
+        ProviderName::parse("ideogram").unwrap(),
+    );
+    let id = CredentialId::parse(CREDENTIAL).unwrap();
+    let path = "http://config-service/internal/v1/credentials/production/ideogram";
+    for (asked, url) in [
+        (None, path.to_owned()),
+        (Some(&id), format!("{path}?credential_id={CREDENTIAL}")),
+    ] {
+        http.reply(FakeReply::json(
+            200,
+            &json!({
+                "credential_id": CREDENTIAL, "org_id": "o", "instance_id": "production", "provider": "ideogram",
+                "host": "api.ideogram.ai", "ciphertext": "v1.k1.a.b", "version": 3,
+            }),
+        ));
+        let context = context();
+        let found = source.credential(&instance, &provider, asked, &context);
+        let expected = SealedCredential {
+            credential_id: id.clone(),
+            ciphertext: Ciphertext("v1.k1.a.b".to_owned()),
+        };
+        assert_eq!(found.await.unwrap(), expected);
+        let requests = http.requests();
+        assert_eq!(requests.last().unwrap().url, url);
+    }
+    let gone = json!({"error": "not_found", "message": "m", "hint": "h", "details": {}, "docs": "d", "request_id": "r"});
+    for (reply, code) in [
+        (FakeReply::json(404, &gone), Code::NotFound),
+        (FakeReply::status(500), Code::ConfigUnavailable),
+        (FakeReply::json(200, &json!({})), Code::ConfigUnavailable),
+    ] {
+        http.reply(reply);
+        let context = context();
+        let error = source.credential(&instance, &provider, Some(&id), &context);
+        assert_eq!(error.await.unwrap_err().code, code);
+    }
+}
+
+#[tokio::test]
+async fn report_format_unchanged() {
+    let (http, source) = service();
+    http.reply(FakeReply::status(204));
+    let items =
+        [CredentialOutcome::Ok, CredentialOutcome::AuthFailed].map(|outcome| CredentialReport {
+            credential_id: CredentialId::parse(CREDENTIAL).unwrap(),
+            outcome,
+            at: Timestamp(1_763_719_203_240),
+        });
+    source.report(&items, &context()).await.unwrap();
+    let requests = http.requests();
+    let sent = requests.last().unwrap();
+    assert_eq!(
+        sent.url,
+        "http://config-service/internal/v1/credentials/report"
+    );
+    let at = "2025-11-21T10:00:03.240Z";
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&sent.body).unwrap(),
+        json!({"items": [
+            {"credential_id": CREDENTIAL, "outcome": "ok", "at": at},
+            {"credential_id": CREDENTIAL, "outcome": "auth_failed", "at": at},
+        ]})
+    );
+    http.reply(FakeReply::status(503));
+    let error = source.report(&items, &context()).await.unwrap_err();
+    assert_eq!(error.code, Code::ConfigUnavailable);
 }

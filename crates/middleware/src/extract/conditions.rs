@@ -85,7 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Error;
 
     /// # Errors
-    /// 400 `invalid_field` unless it is 1 to 255 printable ASCII characters.
+    /// 400 `invalid_field` unless it is 1 to 255 printable ASCII characters, and when it holds a credential: it is stored.
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let mut values = parts.headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else {
@@ -96,6 +96,10 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             && bytes.iter().all(|b| (0x20..0x7f).contains(b))
             && values.next().is_none();
         match value.to_str() {
+            Ok(text) if good && logging::holds_credential(text) => Err(Error::invalid_field(
+                "Idempotency-Key",
+                "must not hold an API key or another credential",
+            )),
             Ok(text) if good => Ok(Self(Some(text.to_owned()))),
             _ => Err(Error::invalid_field(
                 "Idempotency-Key",
@@ -133,5 +137,22 @@ mod tests {
             IfMatch::Missing.check(1).unwrap_err().code,
             Code::PreconditionRequired
         );
+    }
+    #[tokio::test]
+    async fn an_idempotency_key_is_one_short_text_without_a_credential() {
+        let api_key = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
+        for (text, good) in [
+            ("order-17", true),
+            ("0199a1c2-0000-7000-8000-00000000dead", true),
+            (api_key, false),
+            ("", false),
+        ] {
+            let request = http::Request::builder().header("idempotency-key", text);
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            let key = IdempotencyKey::from_request_parts(&mut parts, &()).await;
+            assert_eq!(key.is_ok(), good, "{text}");
+            let said = key.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!said.contains("3AHOV"), "{said}");
+        }
     }
 }

@@ -74,6 +74,7 @@ impl<D: AppState> Drop for AccessLog<D> {
 fn difference(after: OpsCount, before: OpsCount) -> OpsCount {
     OpsCount {
         do_calls: after.do_calls - before.do_calls,
+        d1_round_trips: after.d1_round_trips - before.d1_round_trips,
         d1_queries: after.d1_queries - before.d1_queries,
         d1_rows_read: after.d1_rows_read - before.d1_rows_read,
         d1_rows_written: after.d1_rows_written - before.d1_rows_written,

@@ -3,7 +3,7 @@
 //! In scope: Bearer, the member `api_key` on routes marked so, hints of instance and project. Out of scope: whether
 //! the key is good (layer `resolve`, or the handler in config-service).
 
-use crate::extract::{MaybePresented, PreparedBody, Presented, read_body, strict};
+use crate::extract::{MaybePresented, PreparedBody, Presented, Props, read_body, strict};
 use crate::routes::RouteMark;
 use api_types::{InstanceId, ProjectId, Secret};
 use auth::permission::Class;
@@ -99,7 +99,7 @@ async fn open_body(request: Request) -> Result<(Request, Option<Value>, Hints)> 
 /// 401 `auth_failed`; 413 while reading a body; 400 for malformed or conflicting hints, after the key's form.
 pub(crate) async fn present(mark: &RouteMark, request: Request) -> Result<Request> {
     let class = mark.operation.class;
-    if matches!(class, Class::System(_)) {
+    if matches!(class, Class::System(_)) || comes_as_worker(mark, &request) {
         return Ok(request);
     }
     let from_header = bearer(request.headers());
@@ -131,6 +131,15 @@ pub(crate) async fn present(mark: &RouteMark, request: Request) -> Result<Reques
         .insert(MaybePresented(Some(Ok(key))));
     request.extensions_mut().insert(hints);
     Ok(request)
+}
+
+/// Whether a worker of the house calls an operation that names it besides its class, and shows no key.
+fn comes_as_worker(mark: &RouteMark, request: &Request) -> bool {
+    let props = request.extensions().get::<Props>();
+    props
+        .and_then(|props| props.caller.as_deref())
+        .is_some_and(|caller| mark.operation.also.contains(&caller))
+        && !request.headers().contains_key(AUTHORIZATION)
 }
 
 fn header_hints(headers: &HeaderMap) -> Result<Hints> {

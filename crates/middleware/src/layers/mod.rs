@@ -4,6 +4,7 @@ pub(crate) mod access_log;
 pub(crate) mod auth;
 pub(crate) mod body_cap;
 pub(crate) mod content_type;
+pub(crate) mod cors;
 pub(crate) mod headers;
 pub(crate) mod internal;
 pub(crate) mod permit;

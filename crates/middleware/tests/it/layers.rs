@@ -147,8 +147,24 @@ async fn unknown_routes_and_methods_are_json_errors() {
     assert_eq!(answer.outcome(), (405, "method_not_allowed".into()));
     assert_eq!(answer.header("allow"), "POST");
     for method in [Method::TRACE, Method::CONNECT] {
-        let answer = house.app.request(method, "/nope").send().await;
-        assert_eq!(answer.outcome(), (405, "method_not_allowed".into()));
+        for (path, allow) in [
+            ("/nope", ""),
+            ("/generate", "POST"),
+            ("/v1/models", "GET,HEAD"),
+            ("/internal/v1/resolve", ""),
+            ("/internal/v1/nothing", ""),
+        ] {
+            let answer = house.app.request(method.clone(), path).send().await;
+            let (status, code) = answer.outcome();
+            let code = if path.starts_with("/v1/") {
+                "method_not_allowed".into()
+            } else {
+                code
+            };
+            assert_eq!((status, code), (405, "method_not_allowed".into()), "{path}");
+            assert_eq!(answer.header("allow"), allow, "{path}");
+            assert!(answer.headers.contains_key("allow"), "{path}");
+        }
     }
     let answer = house.app.get("/plain").send().await;
     assert_eq!(answer.outcome(), (400, "invalid_request".into()));
@@ -332,6 +348,60 @@ async fn a_client_that_leaves_is_an_event_too() {
     assert!(lines[0].contains("\"status\":499"), "{lines:?}");
 }
 
+/// In the middle of a handler, when it is known who called: still one event, with all of that.
+#[tokio::test]
+async fn a_client_that_leaves_later_is_one_event_with_what_was_known() {
+    let house = House::new();
+    let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::<Value>::new()));
+    let kept = lines.clone();
+    let dispatch = logging::dispatch(
+        "t",
+        None,
+        house.deps.ports.world.clock.clone(),
+        house.deps.ports.world.random.clone(),
+        move |_, line| {
+            kept.lock()
+                .unwrap()
+                .push(serde_json::from_str(line).unwrap());
+        },
+    );
+    {
+        let _guard = tracing::dispatcher::set_default(&dispatch);
+        let endless = Body::from_stream(futures_util::stream::pending::<
+            Result<bytes::Bytes, std::io::Error>,
+        >());
+        let mut request = Request::new(endless);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = "/v1/read".parse().unwrap();
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("x-request-id", UUID),
+            ("authorization", &format!("Bearer {}", house.key)),
+        ] {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let mut work = Box::pin(house.worker.handle(request));
+        assert!(futures_util::FutureExt::now_or_never(&mut work).is_none());
+        assert!(lines.lock().unwrap().is_empty(), "not before its end");
+    }
+    let lines = lines.lock().unwrap().clone();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let (line, event) = (&lines[0], &lines[0]["metadata"]);
+    assert_eq!(
+        (event["status"].as_u64(), event["code"].as_str()),
+        (Some(499), Some("client_left"))
+    );
+    assert_eq!(
+        (event["route"].as_str(), event["key_id"].as_str()),
+        (Some("/v1/read"), Some("4fGh7kQ2mZ0a"))
+    );
+    assert_eq!(
+        (line["request_id"].as_str(), event.get("orphan")),
+        (Some(UUID), None)
+    );
+    assert_eq!(line["instance_id"], "development");
+}
+
 #[tokio::test]
 async fn our_own_failures_are_logged_once_and_not_told() {
     let house = House::new();
@@ -427,7 +497,7 @@ async fn ages_of_key_and_configuration_are_told() {
 async fn every_route_is_denied_by_default() {
     let house = House::new();
     let table = routes();
-    assert_eq!(table.marks().len(), 9);
+    assert_eq!(table.marks().len(), 10);
     for mark in table.marks() {
         assert_eq!(mark.body_cap_bytes, 1_000);
         let path = mark.path.replace("{id}", "1").replace("{*path}", "a/b");

@@ -7,4 +7,10 @@ mod identity;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod matrices;
+#[cfg(test)]
+mod origins;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod worker;

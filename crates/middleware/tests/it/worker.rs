@@ -26,6 +26,7 @@ pub(crate) const INTERNAL: &str = "pepper p1 is missing";
 pub(crate) struct Deps {
     pub(crate) ports: FakePorts,
     lookup: Lookup<FakePorts, FakeSource>,
+    origins: Vec<String>,
 }
 
 impl AppState for Deps {
@@ -46,6 +47,10 @@ impl AppState for Deps {
 
     fn ops(&self) -> Ops {
         self.ports.world.ops.clone()
+    }
+
+    fn allowed_origins(&self) -> &[String] {
+        &self.origins
     }
 
     fn lookup(&self) -> Option<&Lookup<FakePorts, FakeSource>> {
@@ -136,6 +141,10 @@ async fn refused(body: String) -> Error {
     }
 }
 
+async fn read(_: Caller, body: String) -> String {
+    body
+}
+
 async fn resolve(props: Props, body: Body) -> axum::Json<Value> {
     drop(body);
     axum::Json(json!({ "caller": props.caller }))
@@ -158,6 +167,7 @@ pub(crate) fn routes() -> Routes<Deps> {
         .route(&image_gen::OPENAPI, Method::GET, "/broken", broken)
         .route(&image_gen::OPENAPI, Method::GET, "/plain", plain)
         .route(&image_gen::OPENAPI, Method::POST, "/v1/refused", refused)
+        .route(&image_gen::GET_MODEL, Method::POST, "/v1/read", read)
         .route(
             &config_service::RESOLVE,
             Method::POST,
@@ -218,6 +228,11 @@ pub(crate) fn reply(status: InstanceStatus, scopes: &[Scope]) -> ResolveReply {
 
 impl House {
     pub(crate) fn new() -> Self {
+        Self::open_to(&[])
+    }
+
+    /// A house that lists those origins.
+    pub(crate) fn open_to(origins: &[&str]) -> Self {
         let ports = FakePorts::new(World::auto()).unwrap();
         let source = FakeSource::default();
         let lookup = Lookup::new(
@@ -228,7 +243,11 @@ impl House {
             ports.world.random.clone(),
             ports.background.clone(),
         );
-        let deps = Deps { ports, lookup };
+        let deps = Deps {
+            ports,
+            lookup,
+            origins: origins.iter().map(|it| (*it).to_owned()).collect(),
+        };
         let worker = routes().into_app(deps.clone());
         let key = auth::key::mint(&FakeRandom::seeded(3)).api_key;
         let key = key.expose().to_owned();

@@ -13,7 +13,7 @@ pub const START_MS: i64 = 1_763_719_200_000;
 
 /// How often a sleeper lets others go first before it moves the clock.
 const TURNS: u32 = 8;
-/// After so many turns an earlier sleeper that nobody polls any more does not hold the clock.
+/// After so many turns in which time stood still, an earlier sleeper that nobody polls any more does not hold the clock.
 const PATIENCE: u32 = 256;
 
 #[derive(Debug)]
@@ -87,6 +87,7 @@ impl Clock for FakeClock {
             until_ms: self.now_ms().saturating_add_unsigned(ms),
             id: None,
             turns: 0,
+            seen_ms: i64::MIN,
         }
     }
 }
@@ -96,6 +97,8 @@ struct Sleep {
     until_ms: i64,
     id: Option<u64>,
     turns: u32,
+    /// The time at the last turn.
+    seen_ms: i64,
 }
 
 impl Future for Sleep {
@@ -115,6 +118,10 @@ impl Future for Sleep {
         state.sleepers.insert(id, entry);
         if !clock.auto {
             return Poll::Pending;
+        }
+        if self.seen_ms != state.now_ms {
+            self.seen_ms = state.now_ms;
+            self.turns = 0;
         }
         self.turns += 1;
         let earliest = state.sleepers.values().map(|(at_ms, _)| *at_ms).min();
@@ -170,6 +177,20 @@ mod tests {
         clock.sleep(1_000).await;
         assert_eq!(clock.now_ms(), START_MS + 1_000);
         drop(forgotten);
+    }
+
+    #[tokio::test]
+    async fn a_long_sleep_is_not_cut_by_many_short_ones_beside_it() {
+        let clock = FakeClock::auto();
+        let short = async {
+            for _ in 0..1_000 {
+                clock.sleep(10).await;
+            }
+        };
+        let long = clock.sleep(280_000);
+        pin_mut!(short, long);
+        assert!(matches!(select(short, long).await, Either::Left(_)));
+        assert_eq!(clock.now_ms(), START_MS + 10_000);
     }
 
     #[tokio::test]

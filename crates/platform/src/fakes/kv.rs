@@ -59,6 +59,16 @@ impl FakeKv {
         held.collect()
     }
 
+    /// Every value that was ever written, with its key.
+    pub(super) fn everything(&self) -> Vec<(String, String)> {
+        let versions = lock(&self.versions);
+        let values = versions.iter().flat_map(|(key, versions)| {
+            let values = versions.iter().filter_map(|it| it.value.clone());
+            values.map(|value| (key.clone(), value))
+        });
+        values.collect()
+    }
+
     fn seen(&self, key: &str, until_ms: i64) -> Option<String> {
         let now_ms = self.world.clock.now_ms();
         let versions = lock(&self.versions);

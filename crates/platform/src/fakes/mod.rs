@@ -5,9 +5,12 @@
 
 mod actors;
 mod background;
+mod canary;
 mod clock;
 mod faults;
 mod http_client;
+mod journal;
+mod kept;
 mod kv;
 mod multipart;
 mod objects;
@@ -23,9 +26,12 @@ mod world;
 
 pub use actors::{ActorCall, FakeActors};
 pub use background::FakeBackground;
+pub use canary::{Canaries, Watch, encodings};
 pub use clock::{FakeClock, START_MS};
 pub use faults::{Faults, When};
 pub use http_client::FakeHttp;
+pub use journal::{Journal, Ran};
+pub use kept::Kept;
 pub use kv::FakeKv;
 pub use objects::FakeObjects;
 pub use ports::FakePorts;

@@ -58,6 +58,13 @@ impl FakeObjects {
         lock(&self.bucket).objects.keys().cloned().collect()
     }
 
+    /// What is known of each object.
+    pub(super) fn infos(&self) -> Vec<ObjectInfo> {
+        let bucket = lock(&self.bucket);
+        let infos = bucket.objects.values().map(|stored| stored.info.clone());
+        infos.collect()
+    }
+
     /// Multipart uploads that were neither completed nor aborted.
     pub fn open_uploads(&self) -> usize {
         lock(&self.bucket).uploads.open()

@@ -46,6 +46,15 @@ impl FakePorts {
         })
     }
 
+    /// All ports of that world, with a database of their own that begins as a copy.
+    pub fn with_copy(world: World, database: &SqliteDatabase) -> Result<Self, DbError> {
+        let copy = database.copied(&world)?;
+        Ok(Self {
+            database: copy,
+            ..Self::new(world)?
+        })
+    }
+
     /// All ports of that world, with the migrations of that folder applied.
     pub fn migrated(world: World, folder: &Path) -> Result<Self, DbError> {
         let ports = Self::new(world)?;

@@ -1,12 +1,15 @@
 //! What the SQLite behind the database fake and the one behind the actor storage fake have in common.
 
 use crate::{Row, Rows, SqlValue};
+use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, StatementStatus, ToSql};
 
 /// Numbers travel as doubles on the platform: larger ones would silently change.
 const MAX_EXACT: u64 = 1 << 53;
 const MAX_PARAMS: usize = 100;
+/// More than any worker has.
+const CACHED_STATEMENTS: usize = 512;
 
 impl ToSql for SqlValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -21,10 +24,24 @@ impl ToSql for SqlValue {
     }
 }
 
+/// What the runtime's own SQLite refuses and another would take.
+const LIMITS: [(Limit, i32); 5] = [
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+    (Limit::SQLITE_LIMIT_COLUMN, 100),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
+];
+
 pub(super) fn open() -> Result<Connection, String> {
     let connection = Connection::open_in_memory().map_err(|error| text(&error))?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     let pragma = connection.pragma_update(None, "foreign_keys", true);
     pragma.map_err(|error| text(&error))?;
+    for (limit, most) in LIMITS {
+        let set = connection.set_limit(limit, most);
+        set.map_err(|error| text(&error))?;
+    }
     Ok(connection)
 }
 
@@ -63,6 +80,15 @@ fn refused(sql: &str) -> bool {
 
 /// Runs one statement inside whatever transaction is open.
 pub(super) fn run(connection: &Connection, sql: &str, params: &[SqlValue]) -> Result<Rows, String> {
+    run_counted(connection, sql, params).map(|(rows, _)| rows)
+}
+
+/// The same, and how many steps SQLite's machine took: the work itself, which grows with every row that is visited.
+pub(super) fn run_counted(
+    connection: &Connection,
+    sql: &str,
+    params: &[SqlValue],
+) -> Result<(Rows, u64), String> {
     if refused(sql) {
         return Err(
             "use the platform's transactions instead of SQL statements: SQLITE_AUTH".into(),
@@ -78,7 +104,10 @@ pub(super) fn run(connection: &Connection, sql: &str, params: &[SqlValue]) -> Re
     }
     let describe = |error: rusqlite::Error| text(&error);
     let before = connection.total_changes();
-    let mut statement = connection.prepare(sql).map_err(describe)?;
+    let mut statement = connection.prepare_cached(sql).map_err(describe)?;
+    // A statement that is used again goes on counting.
+    statement.reset_status(StatementStatus::FullscanStep);
+    statement.reset_status(StatementStatus::VmStep);
     let names: Vec<String> = statement
         .column_names()
         .into_iter()
@@ -100,13 +129,15 @@ pub(super) fn run(connection: &Connection, sql: &str, params: &[SqlValue]) -> Re
     let steps = statement.get_status(StatementStatus::FullscanStep);
     let scanned = u64::try_from(steps).unwrap_or(0);
     let scanned = if scanned > 0 { scanned + 1 } else { 0 };
+    let machine = statement.get_status(StatementStatus::VmStep);
     let changes = connection.total_changes() - before;
-    Ok(Rows {
+    let rows = Rows {
         changes,
         rows_read: scanned.max(rows.len() as u64),
         rows_written: changes,
         rows,
-    })
+    };
+    Ok((rows, u64::try_from(machine).unwrap_or(0)))
 }
 
 fn value_of(value: ValueRef<'_>) -> Result<SqlValue, String> {

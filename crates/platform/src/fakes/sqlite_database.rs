@@ -1,11 +1,16 @@
 //! The relational database as SQLite in memory.
 
+use super::journal::Journal;
 use super::sqlite;
 use super::world::{World, lock};
 use crate::{Database, DbError, Rows, Statement};
 use rusqlite::Connection;
+use rusqlite::backup::Backup;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+
+/// To SQLite's backup: all at once.
+const ALL_PAGES: i32 = -1;
 
 /// SQLite in memory with foreign keys on, and D1's rules and error texts.
 ///
@@ -16,6 +21,7 @@ use std::sync::{Arc, Mutex};
 pub struct SqliteDatabase {
     world: World,
     connection: Arc<Mutex<Connection>>,
+    journal: Option<Journal>,
 }
 
 impl SqliteDatabase {
@@ -25,6 +31,7 @@ impl SqliteDatabase {
         Ok(Self {
             world: world.clone(),
             connection: Arc::new(Mutex::new(connection)),
+            journal: None,
         })
     }
 
@@ -72,11 +79,35 @@ impl SqliteDatabase {
         Ok(())
     }
 
+    /// A database of its own with the same content, in that world: what many tests begin with is made once.
+    pub fn copied(&self, world: &World) -> Result<Self, DbError> {
+        let mut connection = sqlite::open().map_err(DbError::from_text)?;
+        {
+            let from = lock(&self.connection);
+            let copy = Backup::new(&from, &mut connection).map_err(d1)?;
+            copy.step(ALL_PAGES).map_err(d1)?;
+        }
+        Ok(Self {
+            world: world.clone(),
+            connection: Arc::new(Mutex::new(connection)),
+            journal: None,
+        })
+    }
+
     /// The same database in another world.
     #[must_use]
     pub fn with_world(&self, world: &World) -> Self {
         Self {
             world: world.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The same database by a handle that keeps what runs through it: the code under test gets it, the test itself does not.
+    #[must_use]
+    pub fn journaled(&self, journal: &Journal) -> Self {
+        Self {
+            journal: Some(journal.clone()),
             ..self.clone()
         }
     }
@@ -100,12 +131,27 @@ impl SqliteDatabase {
         self.with(lines).map_err(d1)
     }
 
-    fn transact(&self, statements: &[Statement]) -> Result<Vec<Rows>, DbError> {
+    /// Steps that SQLite's machine takes for that query. D1 bills rows read, which nothing here counts; a query whose
+    /// steps do not grow with a table does not read more rows of it.
+    pub fn steps(&self, statement: &Statement) -> Result<u64, DbError> {
+        let count = |connection: &Connection| {
+            let mut prepared = connection.prepare(&statement.sql)?;
+            let mut rows = prepared.query(rusqlite::params_from_iter(&statement.params))?;
+            while rows.next()?.is_some() {}
+            drop(rows);
+            let steps = prepared.get_status(rusqlite::StatementStatus::VmStep);
+            Ok(u64::try_from(steps).unwrap_or(0))
+        };
+        self.with(count).map_err(d1)
+    }
+
+    /// The results, each with the steps that it took.
+    fn transact(&self, statements: &[Statement]) -> Result<Vec<(Rows, u64)>, DbError> {
         let connection = lock(&self.connection);
         let transaction = connection.unchecked_transaction().map_err(d1)?;
         let mut results = Vec::with_capacity(statements.len());
         for statement in statements {
-            let ran = sqlite::run(&transaction, &statement.sql, &statement.params);
+            let ran = sqlite::run_counted(&transaction, &statement.sql, &statement.params);
             results.push(ran.map_err(|text| DbError::from_text(format!("D1_ERROR: {text}")))?);
         }
         transaction.commit().map_err(d1)?;
@@ -127,17 +173,21 @@ fn d1(error: rusqlite::Error) -> DbError {
 impl Database for SqliteDatabase {
     async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Rows>, DbError> {
         let count = u32::try_from(statements.len()).unwrap_or(u32::MAX);
+        self.world.ops.add_d1_round_trips(u32::from(count > 0));
         self.world.ops.add_d1_queries(count);
         let lost = |cause: String| DbError::from_text(format!("D1_ERROR: {cause}"));
         let leaving = self.world.enter("database", "batch").await.map_err(lost)?;
         let results = self.transact(&statements)?;
-        for rows in &results {
+        if let Some(journal) = &self.journal {
+            journal.note(&statements, &results);
+        }
+        for (rows, _) in &results {
             let (read, written) = (rows.rows_read as u32, rows.rows_written as u32);
             self.world.ops.add_d1_rows_read(read);
             self.world.ops.add_d1_rows_written(written);
         }
         leaving.leave().map_err(lost)?;
-        Ok(results)
+        Ok(results.into_iter().map(|(rows, _)| rows).collect())
     }
 }
 
@@ -195,6 +245,89 @@ mod tests {
         let rows = database.query(all).await.unwrap().rows;
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].text("id"), Some("after"));
+    }
+
+    #[tokio::test]
+    async fn a_journal_tells_what_ran_and_how_hard_it_was() {
+        let (world, database) = database();
+        let journal = Journal::default();
+        let database = database.journaled(&journal);
+        let insert = |n: u32| {
+            let child = "INSERT INTO child VALUES (?1, 'a', ?2)";
+            Statement::new(child).bind(format!("c{n}")).bind(n)
+        };
+        let parent = Statement::new("INSERT INTO parent VALUES ('a')");
+        database.query(parent).await.unwrap();
+        let place = journal.place();
+        database.batch((1..=9).map(insert).collect()).await.unwrap();
+        let walk = Statement::new("SELECT id FROM child WHERE n = ?1").bind(3_u32);
+        database.query(walk.clone()).await.unwrap();
+        let few = journal.since(place);
+        assert_eq!(few.len(), 10);
+        assert_eq!((few[0].batch, few[8].batch, few[9].batch), (2, 2, 3));
+        assert_eq!((few[0].rows_written, few[9].rows_read), (1, 9));
+        // A batch of which nothing stays leaves no trace.
+        let refused = database.batch(vec![insert(20), insert(20)]).await;
+        assert_eq!(refused.unwrap_err().kind, DbErrorKind::Constraint);
+        world.faults.fail("database", 1, When::Before);
+        assert!(database.query(walk.clone()).await.is_err());
+        assert_eq!(journal.since(place), few);
+        let place = journal.place();
+        database
+            .batch((10..=99).map(insert).collect())
+            .await
+            .unwrap();
+        database.query(walk).await.unwrap();
+        let many = journal.since(place);
+        assert!(many[90].steps > few[9].steps * 5, "{many:?} {few:?}");
+    }
+
+    #[tokio::test]
+    async fn a_copy_has_the_content_and_nothing_else_in_common() {
+        let (world, database) = database();
+        let insert = |id: &str| Statement::new("INSERT INTO parent VALUES (?1)").bind(id);
+        database.query(insert("both")).await.unwrap();
+        let copy = database.copied(&world).unwrap();
+        copy.query(insert("copy")).await.unwrap();
+        let orphan = "INSERT INTO child VALUES ('c', 'nobody', 1)";
+        assert_eq!(kind(&copy, orphan).await, DbErrorKind::Constraint);
+        let all = || Statement::new("SELECT id FROM parent");
+        assert_eq!(copy.query(all()).await.unwrap().rows.len(), 2);
+        assert_eq!(database.query(all()).await.unwrap().rows.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_journal_keeps_what_was_committed_through_its_handle() {
+        let (world, database) = database();
+        let journal = Journal::default();
+        let handle = database.journaled(&journal);
+        let insert = |id: &str| Statement::new("INSERT INTO parent VALUES (?1)").bind(id);
+        let read = Statement::new("SELECT id FROM parent");
+        database.query(insert("by the test")).await.unwrap();
+        let batch = vec![read.clone(), insert("a"), insert("b")];
+        handle.batch(batch).await.unwrap();
+        handle.query(read).await.unwrap();
+        handle
+            .batch(vec![insert("c"), insert("a")])
+            .await
+            .unwrap_err();
+        world.faults.fail("database", 1, When::After);
+        handle.query(insert("d")).await.unwrap_err();
+        let sizes: Vec<usize> = journal.written().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 1]);
+    }
+
+    #[tokio::test]
+    async fn steps_grow_with_what_is_read() {
+        let (_, database) = database();
+        let search = Statement::new("SELECT * FROM child WHERE id = ?1").bind("a");
+        let scan = Statement::new("SELECT * FROM child WHERE n = ?1").bind(7_i64);
+        let few = [&search, &scan].map(|it| database.steps(it).unwrap());
+        let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+            INSERT INTO child SELECT 'c' || i, NULL, 1 FROM n";
+        database.query(Statement::new(many)).await.unwrap();
+        assert_eq!(database.steps(&search).unwrap(), few[0]);
+        assert!(database.steps(&scan).unwrap() > few[1] + 1_000);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::classify::{self, Verdict};
 use crate::error::{Accepted, Advice, Kind, ProviderError};
 use crate::registry::Profile;
 use crate::types::{
-    Body, Flow, FormatContext, JobResult, JobStatus, OutboundRequest, ParseContext, Parsed, Phase,
-    ProbeReport, RawResponse,
+    ActualCost, Body, Flow, FormatContext, JobResult, JobStatus, OutboundRequest, ParseContext,
+    Parsed, Phase, ProbeReport, RawResponse,
 };
 use crate::wire;
 use api_types::{Billed, ImageOptions, ImageResult, ImageState, JobRef, Warning};
@@ -239,9 +239,9 @@ impl Ideogram {
             let mut error = ProviderError::new(kind, Accepted::Yes)
                 .with_advice(Advice::Never)
                 .with_billed(billed)
+                .with_cost(ActualCost::reported(reported))
                 .with_internal(wire::excerpt(&response.body))
                 .ended();
-            error.cost_usd_micros = reported;
             error.http_status = Some(response.status);
             return Err(error);
         }
@@ -258,6 +258,7 @@ impl Ideogram {
             images,
             cost,
             tokens: None,
+            usage: None,
             warnings: warnings(body, response),
         })
     }
@@ -341,10 +342,10 @@ fn failed(body: &Value) -> ProviderError {
     let mut error = ProviderError::new(kind, Accepted::Yes)
         .with_advice(advice)
         .with_billed(Billed::No)
+        .with_cost(ActualCost::reported(Some(0)))
         .with_internal(format!("failure_reason: {reason}"))
         .ended();
     error.provider_code = (!reason.is_empty()).then(|| reason.chars().take(100).collect());
-    error.cost_usd_micros = Some(0);
     error
 }
 

@@ -18,7 +18,8 @@ use crate::types::{
 };
 use crate::wire;
 use api_types::{
-    BackgroundKind, Billed, ImageFormat, ImageOptions, ImageResult, ImageState, Moderation,
+    BackgroundKind, Billed, ImageFormat, ImageOptions, ImageResult, ImageState, ImageUsage,
+    InputTokens, Moderation,
 };
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -169,7 +170,7 @@ impl OpenAi {
             let mut error = ProviderError::new(Kind::NoOutput, Accepted::Yes)
                 .with_billed(Billed::Assumed)
                 .with_internal(wire::excerpt(&response.body));
-            error.cost_usd_micros = usage.and(cost.usd_micros);
+            error.cost = usage.and(cost.usd_micros).map(|_| cost);
             error.http_status = Some(response.status);
             return Err(error);
         }
@@ -178,6 +179,7 @@ impl OpenAi {
             images,
             cost,
             tokens: total.and_then(|total| u32::try_from(total).ok()),
+            usage: usage.map(|usage| told(usage, total)),
             warnings: Vec::new(),
         })
     }
@@ -226,6 +228,20 @@ fn tokens(usage: &Value) -> Option<TokenUsage> {
         image_in,
         image_out,
     })
+}
+
+/// The same for our own clients.
+fn told(usage: TokenUsage, total: Option<u64>) -> ImageUsage {
+    let input_tokens = usage.text_in.saturating_add(usage.image_in);
+    ImageUsage {
+        input_tokens,
+        input_tokens_details: InputTokens {
+            text_tokens: usage.text_in,
+            image_tokens: usage.image_in,
+        },
+        output_tokens: usage.image_out,
+        total_tokens: total.unwrap_or(input_tokens.saturating_add(usage.image_out)),
+    }
 }
 
 fn verdict(response: &RawResponse) -> Verdict {

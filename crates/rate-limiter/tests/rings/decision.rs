@@ -363,26 +363,43 @@ async fn a_call_of_the_older_configuration_does_not_open_the_newer_breaker() {
 }
 
 #[tokio::test]
-async fn later_attempts_are_a_tenth_of_the_first_ones_and_at_least_three() {
+async fn repeats_are_a_tenth_of_the_first_attempts_and_at_least_three() {
     let bench = Bench::default();
     let limits = limits(1_000, 1_000);
-    let later = |n: u64| {
-        let mut command = acquire(n, &limits);
-        command.attempt_no = 2;
+    let repeat = |n: u64| {
+        let mut command = acquire(1_000 + n, &limits);
+        (command.job_id, command.attempt_no) = (job(n), 2);
         command
     };
-    for n in 1..=3 {
-        bench.granted(&later(n)).await;
+    for n in 1..=10 {
+        bench.granted(&acquire(n, &limits)).await;
+        let mut failed = settle(n, 1, Outcome::RateLimited);
+        (failed.next, failed.retry_after_ms) = (Next::Retry, Some(0));
+        bench.settle(&failed).await;
     }
-    let refused = bench.acquire(&later(4)).await;
+    for n in 1..=3 {
+        bench.granted(&repeat(n)).await;
+    }
+    let refused = bench.acquire(&repeat(4)).await;
     assert_eq!(limited(&refused), (LimitedReason::RetryBudget, 60_000));
-    for n in 100..150 {
+    for n in 100..140 {
         bench.granted(&acquire(n, &limits)).await;
     }
-    bench.granted(&later(5)).await;
-    bench.granted(&later(6)).await;
-    let refused = bench.acquire(&later(7)).await;
+    bench.granted(&repeat(5)).await;
+    bench.granted(&repeat(6)).await;
+    let refused = bench.acquire(&repeat(7)).await;
     assert_eq!(limited(&refused).0, LimitedReason::RetryBudget);
+}
+
+#[tokio::test]
+async fn jobs_that_come_from_another_provider_are_no_repeats() {
+    let bench = Bench::default();
+    let limits = limits(1_000, 1_000);
+    for n in 1..=20 {
+        let mut arrival = acquire(n, &limits);
+        arrival.attempt_no = 2;
+        bench.granted(&arrival).await;
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::support::*;
 use api_types::*;
 use errors::Code;
+use serde_json::json;
 
 async fn lease_reply(bench: &Bench, command: &str, body: &impl serde::Serialize) -> LeaseReply {
     bench.call(command, body).await
@@ -91,6 +92,27 @@ async fn the_old_holder_is_told_to_stop() {
         (409, Code::LeaseLost)
     );
     assert!(lease_reply(&bench, "renew", &renew(1, 2)).await.ok);
+}
+
+#[tokio::test]
+async fn a_renewal_may_name_another_credential_and_the_stored_job_keeps_it() {
+    let mut bench = Bench::default();
+    bench.granted(&acquire(1, &limits(10, 10))).await;
+    let mut named = renew(1, 1);
+    named.credential_id = CredentialId::parse("0199a1c2-0000-7000-8000-00000000000c").ok();
+    assert!(lease_reply(&bench, "renew", &named).await.ok);
+    // Neither the next renewal nor a new process forgets it, and the rest of the job stands.
+    let _ = lease_reply(&bench, "renew", &renew(1, 1)).await;
+    bench.crash();
+    let job = json!({
+        "v": 1, "prompt": "a lighthouse", "credential_id": "0199a1c2-0000-7000-8000-00000000000c",
+    });
+    assert_eq!(bench.view(1).await.job, job);
+    named.epoch = 2;
+    assert_eq!(
+        refused(&bench, "renew", &named).await,
+        (409, Code::LeaseLost)
+    );
 }
 
 #[tokio::test]
@@ -617,6 +639,7 @@ async fn rows_leave_after_ten_minutes_and_answer_until_then() {
     bench.pass(120_000).await;
     let query = StateQuery {
         job_id: Some(job(1)),
+        open: 0,
     };
     let reply: StateReply = bench.call("state", &query).await;
     assert_eq!(reply, StateReply::NoJob);

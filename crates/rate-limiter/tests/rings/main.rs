@@ -7,6 +7,8 @@ mod crash;
 #[cfg(test)]
 mod decision;
 #[cfg(test)]
+mod epochs;
+#[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod lease;

@@ -150,8 +150,13 @@ impl Run {
                     Outcome::Unavailable,
                     Outcome::Unknown,
                     Outcome::Invalid,
+                    Outcome::Cancelled,
                 ];
-                let mut command = settle(n, epoch, outcomes[self.draw(4) as usize]);
+                let mut command = settle(n, epoch, outcomes[self.draw(5) as usize]);
+                if command.outcome == Outcome::Unknown && self.draw(2) == 0 {
+                    command.billed = Billed::Yes;
+                    command.cost_usd_micros = Some(45_000);
+                }
                 // The breaker would end the run early.
                 command.breaker_failure = None;
                 command.next = [Next::Final, Next::Fallback, Next::Retry][self.draw(3) as usize];

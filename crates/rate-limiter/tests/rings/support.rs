@@ -80,6 +80,7 @@ pub(crate) fn settle(n: u64, epoch: u32, outcome: Outcome) -> Settle {
             CostBasis::None
         },
         tokens: None,
+        usage: None,
         images: if good { vec![image(n)] } else { Vec::new() },
         withheld: 0,
         warnings: Vec::new(),
@@ -145,6 +146,7 @@ pub(crate) fn renew(n: u64, epoch: u32) -> Renew {
         lease_id: lease(n),
         epoch,
         stage: None,
+        credential_id: None,
     }
 }
 
@@ -200,6 +202,14 @@ impl AttemptSource for Table {
     fn newest(&self, job_id: &JobId) -> Result<Option<Attempt>, PortError> {
         let rows = self.rows.values().filter(|row| row.job_id == *job_id);
         Ok(rows.max_by_key(|row| row.attempt_no).cloned())
+    }
+
+    fn open(&self, most: u32) -> Result<Vec<Attempt>, PortError> {
+        let rows = self.rows.values().filter(|row| row.settled_ms.is_none());
+        let mut rows: Vec<Attempt> = rows.cloned().collect();
+        rows.sort_by_key(|row| row.created_ms);
+        rows.truncate(most as usize);
+        Ok(rows)
     }
 
     fn entries_since(&self, at_ms: i64) -> Result<Vec<WindowEntry>, PortError> {
@@ -352,6 +362,7 @@ impl Bench {
     pub(crate) async fn view(&self, n: u64) -> AttemptView {
         let query = StateQuery {
             job_id: Some(job(n)),
+            open: 0,
         };
         match self.call("state", &query).await {
             StateReply::Job(view) => *view,

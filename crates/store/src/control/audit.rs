@@ -4,7 +4,7 @@
 
 use super::columns;
 use super::guard::require;
-use api_types::{InstanceId, KeyId, OrgId, ProjectId, UserId};
+use api_types::{InstanceId, KeyId, OrgId, PriceId, ProjectId, UserId};
 use errors::Result;
 use platform::{Rows, SqlValue, Statement};
 
@@ -28,6 +28,8 @@ pub enum ChainOf {
     Project(ProjectId),
     /// The organization of that key's owner, else `platform`.
     Key(KeyId),
+    /// The organization of that price.
+    Price(PriceId),
 }
 
 /// Where a chain ends.
@@ -41,11 +43,11 @@ pub struct Head {
     pub hash: Option<String>,
 }
 
-/// The end of the chain. One row always.
-pub fn head(chain: &ChainOf, caller: &KeyId) -> Statement {
+/// The SQL of a chain's organization, NULL for `platform`, with its one parameter.
+pub(super) fn organization(chain: &ChainOf, caller: &KeyId) -> (&'static str, SqlValue) {
     const OF_KEY: &str = "(SELECT coalesce(u.org_id, i.org_id) FROM api_keys k LEFT JOIN users u ON u.user_id = k.user_id \
         LEFT JOIN projects p ON p.project_id = k.project_id LEFT JOIN instances i ON i.instance_id = p.instance_id WHERE k.key_id = ?1)";
-    let (organization, id): (&str, SqlValue) = match chain {
+    match chain {
         ChainOf::Platform => ("?1", PLATFORM_CHAIN.into()),
         ChainOf::Organization(org_id) => ("?1", org_id.as_str().into()),
         ChainOf::Caller => (OF_KEY, caller.as_str().into()),
@@ -58,11 +60,25 @@ pub fn head(chain: &ChainOf, caller: &KeyId) -> Statement {
             "(SELECT org_id FROM users WHERE user_id = ?1)",
             user_id.as_str().into(),
         ),
+        ChainOf::Price(price_id) => (
+            "(SELECT org_id FROM price_overrides WHERE price_id = ?1)",
+            price_id.as_str().into(),
+        ),
         ChainOf::Project(project_id) => (
             "(SELECT i.org_id FROM projects p JOIN instances i ON i.instance_id = p.instance_id WHERE p.project_id = ?1)",
             project_id.as_str().into(),
         ),
-    };
+    }
+}
+
+/// The end of the chain. One row always.
+pub fn head(chain: &ChainOf, caller: &KeyId) -> Statement {
+    let (organization, id) = organization(chain, caller);
+    head_of(organization, vec![id])
+}
+
+/// The same for the organization that an expression gives, else `platform`.
+pub(super) fn head_of(organization: &str, params: Vec<SqlValue>) -> Statement {
     Statement {
         sql: format!(
             "WITH chain AS (SELECT coalesce({organization}, '{PLATFORM_CHAIN}') AS org_id) \
@@ -70,7 +86,7 @@ pub fn head(chain: &ChainOf, caller: &KeyId) -> Statement {
              AND a.seq = (SELECT max(m.seq) FROM audit_log m WHERE m.org_id = c.org_id)"
         )
         .into(),
-        params: vec![id],
+        params,
     }
 }
 

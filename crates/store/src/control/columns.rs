@@ -72,3 +72,8 @@ pub fn json_or_null<T: DeserializeOwned>(row: &Row, column: &str) -> Result<Opti
         .transpose()
         .map_err(|_| broken(column))
 }
+
+/// Where a list of ids, newest first, goes on; the first page begins after every id.
+pub(super) fn before(after: Option<&str>) -> String {
+    after.unwrap_or("~").to_owned()
+}

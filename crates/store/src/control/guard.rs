@@ -16,7 +16,7 @@ pub fn require(condition: &str, params: Vec<SqlValue>) -> Statement {
 /// The most rows of a kind that may exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
-    /// Organizations of the platform.
+    /// Organizations of the platform, deleted ones not counted.
     Organizations,
     /// Instances of an organization, tombstones not counted.
     Instances,
@@ -30,6 +30,12 @@ pub enum Quota {
     UserKeys,
     /// Live keys of a project.
     ProjectKeys,
+    /// Registered workers of one instance, or of the platform.
+    Workers,
+    /// Prices of an instance that have not ended.
+    InstancePrices,
+    /// Prices for all instances of an organization that have not ended.
+    OrganizationPrices,
 }
 
 impl Quota {
@@ -38,8 +44,9 @@ impl Quota {
         match self {
             Self::Organizations | Self::Users | Self::Projects => 1_000,
             Self::Instances => 100,
-            Self::Access => 500,
+            Self::Access | Self::InstancePrices | Self::OrganizationPrices => 500,
             Self::UserKeys | Self::ProjectKeys => 20,
+            Self::Workers => 50,
         }
     }
 
@@ -53,28 +60,42 @@ impl Quota {
             Self::Access => "users with access to the instance",
             Self::UserKeys => "active keys of the user",
             Self::ProjectKeys => "active keys of the project",
+            Self::Workers => "registered workers of the instance",
+            Self::InstancePrices => "open prices of the instance",
+            Self::OrganizationPrices => "open prices for all instances of the organization",
         }
     }
 
     const fn count_of(self) -> &'static str {
         match self {
-            Self::Organizations => "FROM organizations WHERE ?1 IS NOT NULL",
+            Self::Organizations => "FROM organizations WHERE ?1 IS NOT NULL AND deleted_at IS NULL",
             Self::Instances => "FROM instances WHERE org_id = ?1 AND status <> 'deleted'",
             Self::Users => "FROM users WHERE org_id = ?1 AND status <> 'deleted'",
             Self::Projects => "FROM projects WHERE instance_id = ?1 AND status = 'active'",
             Self::Access => "FROM user_instance_access WHERE instance_id = ?1",
+            Self::Workers => "FROM worker_registry WHERE instance_id = ?1",
             Self::UserKeys => {
                 "FROM api_keys WHERE user_id = ?1 AND kind = 'key' AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)"
             }
             Self::ProjectKeys => {
                 "FROM api_keys WHERE project_id = ?1 AND kind = 'key' AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)"
             }
+            Self::InstancePrices => {
+                "FROM price_overrides INDEXED BY price_overrides_open WHERE org_id = (SELECT i.org_id FROM instances i WHERE i.instance_id = ?1) \
+                 AND coalesce(valid_to, '9999') > ?2 AND instance_id = ?1"
+            }
+            Self::OrganizationPrices => {
+                "FROM price_overrides INDEXED BY price_overrides_open WHERE org_id = ?1 AND coalesce(valid_to, '9999') > ?2 AND instance_id IS NULL"
+            }
         }
     }
 
     fn params(self, owner: &str, now: &str) -> Vec<SqlValue> {
         match self {
-            Self::UserKeys | Self::ProjectKeys => vec![owner.into(), now.into()],
+            Self::UserKeys
+            | Self::ProjectKeys
+            | Self::InstancePrices
+            | Self::OrganizationPrices => vec![owner.into(), now.into()],
             _ => vec![owner.into()],
         }
     }

@@ -33,8 +33,19 @@ pub fn stored(caller: &KeyId, route: &str, key: &str) -> Statement {
     .bind(key)
 }
 
+/// The answer stored for that key of a principal that has no key of its own.
+pub fn stored_of(principal: &str, route: &str, key: &str) -> Statement {
+    Statement::new(
+        "SELECT principal, request_sha256, status, response, sealed, created_at FROM idempotency \
+         WHERE principal = ?1 AND route = ?2 AND key = ?3",
+    )
+    .bind(principal)
+    .bind(route)
+    .bind(key)
+}
+
 impl StoredAnswer {
-    /// Reads the result of [`stored`]; `None` when there is none.
+    /// Reads the result of [`stored`] or [`stored_of`]; `None` when there is none.
     pub fn read(rows: &Rows) -> Result<Option<Self>> {
         let Some(row) = rows.first() else {
             return Ok(None);

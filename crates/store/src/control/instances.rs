@@ -3,6 +3,7 @@
 use super::columns;
 use super::guard::require;
 use super::resolve::judged;
+use super::walk;
 use api_types::{InstanceConfig, InstanceId, InstanceStatus, KeyId, OrgId, Timestamp};
 use errors::Result;
 use platform::{Row, Rows, SqlValue, Statement};
@@ -28,6 +29,10 @@ pub struct InstanceRow {
     pub worker_urls: BTreeMap<String, String>,
     /// Why it is paused.
     pub paused_reason: Option<String>,
+    /// Since when it is paused.
+    pub paused_at: Option<Timestamp>,
+    /// Until then the cost guard must not pause it.
+    pub pause_override_until: Option<Timestamp>,
     /// Whether a superadmin marked it as self-hosted.
     pub self_hosted: bool,
     /// Version of the row.
@@ -49,7 +54,7 @@ pub fn for_caller(caller: &KeyId, instance_id: &InstanceId) -> Statement {
         "SELECT j.instance_id, j.org_id, j.status, j.allowed, j.version, j.config_version, \
          CASE WHEN j.allowed THEN j.name END AS name, CASE WHEN j.allowed THEN j.config END AS config, \
          CASE WHEN j.allowed THEN j.worker_urls END AS worker_urls, CASE WHEN j.allowed THEN j.paused_reason END AS paused_reason, \
-         j.self_hosted, j.created_at, j.updated_at, \
+         j.paused_at, j.pause_override_until, j.self_hosted, j.created_at, j.updated_at, \
          (SELECT e.body FROM instance_effective e WHERE e.instance_id = j.instance_id AND j.allowed) AS body FROM judged j"
     ))
     .bind(caller.as_str())
@@ -72,6 +77,8 @@ impl InstanceRow {
             config: columns::json_or_null(row, "config")?.unwrap_or_default(),
             worker_urls: columns::json_or_null(row, "worker_urls")?.unwrap_or_default(),
             paused_reason: columns::text_or_null(row, "paused_reason"),
+            paused_at: columns::time_or_null(row, "paused_at")?,
+            pause_override_until: columns::time_or_null(row, "pause_override_until")?,
             self_hosted: row.flag("self_hosted"),
             version: columns::int(row, "version")?,
             config_version: columns::int(row, "config_version")?,
@@ -95,31 +102,65 @@ pub struct ListFilter {
     pub after: String,
 }
 
-/// The caller's instances by id; `limit` rows at most.
+impl ListFilter {
+    /// Whether a list of everything may pass rows over.
+    fn narrows(&self) -> bool {
+        self.org_id.is_none() && (self.status.is_some() || self.q.is_some())
+    }
+}
+
+/// The caller's instances by id; `limit` rows at most. It begins with what the caller may see, so that a user with one
+/// instance costs the same in a house of a hundred thousand; only a superadmin's list walks along all of them, in the
+/// order of the key until the page is full, and not beyond the [`edge`].
 pub fn list(caller: &KeyId, filter: &ListFilter, limit: i64) -> Statement {
-    Statement::new(
+    let bound = if filter.narrows() {
+        let last = walk::last();
+        format!(
+            "AND i.instance_id <= coalesce((SELECT e.instance_id FROM instances e WHERE e.instance_id > ?2 ORDER BY e.instance_id {last}), '~')"
+        )
+    } else {
+        String::new()
+    };
+    Statement::new(format!(
         "WITH who AS (SELECT k.instance_ids, k.user_id, u.role, u.org_id AS own_org, p.instance_id AS own_instance \
-           FROM api_keys k LEFT JOIN users u ON u.user_id = k.user_id LEFT JOIN projects p ON p.project_id = k.project_id WHERE k.key_id = ?1) \
+           FROM api_keys k LEFT JOIN users u ON u.user_id = k.user_id LEFT JOIN projects p ON p.project_id = k.project_id WHERE k.key_id = ?1), \
+         seen AS (SELECT a.instance_id FROM who w JOIN user_instance_access a ON a.user_id = w.user_id WHERE w.role = 'user' AND a.instance_id > ?2 \
+           UNION ALL SELECT i.instance_id FROM who w CROSS JOIN instances i ON i.org_id = CASE w.role WHEN 'admin' THEN w.own_org WHEN 'superadmin' THEN ?3 END \
+             AND i.instance_id > ?2 AND i.status <> 'deleted' \
+           UNION ALL SELECT n.value FROM who w CROSS JOIN json_each(w.instance_ids) n WHERE w.role = 'superadmin' AND ?3 IS NULL AND n.value > ?2 \
+           UNION ALL SELECT w.own_instance FROM who w WHERE w.own_instance > ?2 \
+           UNION ALL SELECT s.instance_id FROM (SELECT i.instance_id FROM instances i \
+             WHERE i.instance_id > (SELECT iif(w.role = 'superadmin' AND w.instance_ids IS NULL AND ?3 IS NULL, ?2, '~') FROM who w) {bound} AND i.status <> 'deleted' \
+               AND (?4 IS NULL OR i.status = ?4) \
+               AND (?5 IS NULL OR instr(lower(i.name), lower(?5)) > 0 OR instr(i.instance_id, lower(?5)) > 0) \
+             ORDER BY i.instance_id LIMIT ?6) s) \
          SELECT i.instance_id, i.org_id, i.name, i.status, i.worker_urls, i.version, i.created_at, i.updated_at, \
            json_extract(i.config, '$.environment') AS environment, json_extract(i.config, '$.budgets') AS budgets, \
            (SELECT json_group_object(s.key, json_extract(s.value, '$.credential_state')) FROM instance_effective e, json_each(e.body, '$.providers') s \
               WHERE e.instance_id = i.instance_id) AS key_states \
-         FROM who w CROSS JOIN instances i \
-         WHERE i.instance_id > ?2 AND i.status <> 'deleted' \
-           AND CASE WHEN w.role = 'superadmin' THEN 1 WHEN w.role = 'admin' THEN i.org_id = w.own_org \
-             WHEN w.role = 'user' THEN EXISTS (SELECT 1 FROM user_instance_access a WHERE a.user_id = w.user_id AND a.instance_id = i.instance_id) \
-             ELSE i.instance_id = w.own_instance END \
+         FROM who w CROSS JOIN seen x CROSS JOIN instances i ON i.instance_id = x.instance_id \
+         WHERE i.status <> 'deleted' \
            AND (w.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(w.instance_ids))) \
            AND (?3 IS NULL OR i.org_id = ?3) AND (?4 IS NULL OR i.status = ?4) \
            AND (?5 IS NULL OR instr(lower(i.name), lower(?5)) > 0 OR instr(i.instance_id, lower(?5)) > 0) \
-         ORDER BY i.instance_id LIMIT ?6",
-    )
+         ORDER BY i.instance_id LIMIT ?6"
+    ))
     .bind(caller.as_str())
     .bind(&filter.after)
     .bind(filter.org_id.as_ref())
     .bind(filter.status.as_ref())
     .bind(filter.q.as_ref())
     .bind(limit)
+}
+
+/// Where the page of a filtered list of everything stops, for [`walk::read`].
+pub fn edge(caller: &KeyId, filter: &ListFilter) -> Option<Statement> {
+    let (after, last) = (walk::of_superadmin("?2", "'~'"), walk::last());
+    let sql = format!(
+        "SELECT e.instance_id AS first FROM instances e WHERE e.instance_id > {after} ORDER BY e.instance_id {last}"
+    );
+    let statement = Statement::new(sql).bind(caller.as_str());
+    filter.narrows().then(|| statement.bind(&filter.after))
 }
 
 /// One line of a list.
@@ -240,6 +281,82 @@ pub fn guard_config_version(instance_id: &InstanceId, config_version: i64) -> St
     )
 }
 
+/// Refuses unless the row still has that version and was not deleted.
+pub fn guard_version(instance_id: &InstanceId, version: i64) -> Statement {
+    require(
+        "SELECT version = ?2 AND status <> 'deleted' FROM instances WHERE instance_id = ?1",
+        vec![instance_id.as_str().into(), version.into()],
+    )
+}
+
+/// Refuses unless the row still has that version and that status.
+pub fn guard_status(instance_id: &InstanceId, version: i64, status: &str) -> Statement {
+    require(
+        "SELECT version = ?2 AND status = ?3 FROM instances WHERE instance_id = ?1",
+        vec![instance_id.as_str().into(), version.into(), status.into()],
+    )
+}
+
+/// What an edit leaves behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Edited<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// JSON of what people edit.
+    pub config: &'a str,
+    /// JSON of the URLs of its workers.
+    pub worker_urls: &'a str,
+    /// Whether a superadmin marked it as self-hosted.
+    pub self_hosted: bool,
+}
+
+/// Writes an edit; row and configuration get a new version.
+pub fn edit(instance_id: &InstanceId, edited: Edited<'_>, now: Timestamp) -> Statement {
+    Statement::new(
+        "UPDATE instances SET name = ?2, config = ?3, worker_urls = ?4, self_hosted = ?5, version = version + 1, \
+           config_version = config_version + 1, updated_at = ?6 WHERE instance_id = ?1",
+    )
+    .bind(instance_id.as_str())
+    .bind(edited.name)
+    .bind(edited.config)
+    .bind(edited.worker_urls)
+    .bind(edited.self_hosted)
+    .bind(now.to_string())
+}
+
+/// Which of those budget scopes (`project:<id>`, `key:<id>`) exist: projects of the instance, keys of its
+/// organization. For an instance that does not exist yet, the organization is the named one or the caller's.
+/// Column `scope`.
+pub fn known_scopes(
+    instance_id: Option<&InstanceId>,
+    org_id: Option<&OrgId>,
+    caller: &KeyId,
+    scopes: &[String],
+) -> Statement {
+    Statement::new(
+        "WITH home AS (SELECT coalesce((SELECT i.org_id FROM instances i WHERE i.instance_id = ?1 AND i.status <> 'deleted'), ?2, \
+           (SELECT u.org_id FROM api_keys c JOIN users u ON u.user_id = c.user_id WHERE c.key_id = ?3)) AS org_id) \
+         SELECT x.value AS scope FROM home h CROSS JOIN json_each(?4) x WHERE CASE \
+           WHEN x.value LIKE 'project:%' THEN EXISTS (SELECT 1 FROM projects p \
+             WHERE p.project_id = substr(x.value, 9) AND p.instance_id = ?1 AND p.status = 'active') \
+           WHEN x.value LIKE 'key:%' THEN EXISTS (SELECT 1 FROM api_keys k LEFT JOIN users o ON o.user_id = k.user_id \
+             LEFT JOIN projects q ON q.project_id = k.project_id LEFT JOIN instances j ON j.instance_id = q.instance_id \
+             WHERE k.key_id = substr(x.value, 5) AND k.kind = 'key' AND coalesce(o.org_id, j.org_id) = h.org_id) END",
+    )
+    .bind(instance_id.map(InstanceId::as_str))
+    .bind(org_id.map(OrgId::as_str))
+    .bind(caller.as_str())
+    .bind(serde_json::json!(scopes).to_string())
+}
+
+/// Reads the result of [`known_scopes`].
+pub fn read_scopes(rows: &Rows) -> Result<Vec<String>> {
+    rows.rows
+        .iter()
+        .map(|row| columns::text(row, "scope"))
+        .collect()
+}
+
 /// Stores what workers get. `sha256` is that of `body`.
 pub fn put_effective(
     instance_id: &InstanceId,
@@ -267,10 +384,10 @@ pub fn set_config_version(instance_id: &InstanceId, config_version: i64) -> Stat
         .bind(config_version)
 }
 
-/// Notes that KV holds that version; an older note changes nothing.
+/// Notes that KV holds that version; an older note changes nothing, and one for a tombstone neither: its copy must go.
 pub fn mark_published(instance_id: &InstanceId, config_version: i64, now: Timestamp) -> Statement {
     Statement::new(
-        "UPDATE instances SET published_version = ?2, published_at = ?3 WHERE instance_id = ?1 AND published_version <= ?2",
+        "UPDATE instances SET published_version = ?2, published_at = ?3 WHERE instance_id = ?1 AND published_version <= ?2 AND status <> 'deleted'",
     )
     .bind(instance_id.as_str())
     .bind(config_version)

@@ -56,6 +56,8 @@ pub struct KeyRow {
     pub previous: Option<(String, String, Timestamp)>,
     /// Scopes.
     pub scopes: Vec<Scope>,
+    /// Scopes of a session's parent; `None` for keys.
+    pub parent_scopes: Option<Vec<Scope>>,
     /// When the current secret was first used.
     pub secret_first_used_at: Option<Timestamp>,
     /// When it was last used, to the minute.
@@ -79,7 +81,7 @@ macro_rules! key_sql {
         concat!(
             "SELECT k.key_id, k.parent_key_id, k.key_hash, k.pepper_id, k.prev_key_hash, k.prev_pepper_id, \
              k.prev_expires_at, k.scopes, k.secret_first_used_at, k.last_used_at, k.expires_at, \
-             coalesce(k.revoked_at, s.revoked_at) AS revoked_at, s.expires_at AS parent_expires_at, \
+             coalesce(k.revoked_at, s.revoked_at) AS revoked_at, s.expires_at AS parent_expires_at, s.scopes AS parent_scopes, \
              k.user_id, u.email, u.role, u.org_id AS user_org, u.status AS user_status, \
              k.project_id, p.instance_id AS project_instance, p.status AS project_status, \
              h.org_id AS project_org, h.status AS home_status, o.status AS org_status, \
@@ -97,13 +99,20 @@ macro_rules! key_sql {
     };
 }
 
+// What a restricted key may use is looked up instance by instance: looking for it among all would read them all.
 const KEY: &str = key_sql!(
     "SELECT x.instance_id FROM (\
-       SELECT a.instance_id FROM user_instance_access a WHERE u.role = 'user' AND a.user_id = k.user_id \
-       UNION ALL SELECT i.instance_id FROM instances i WHERE u.role = 'admin' AND i.org_id = u.org_id AND i.status <> 'deleted' \
-       UNION ALL SELECT i.instance_id FROM instances i WHERE u.role = 'superadmin' AND i.status <> 'deleted' \
-       UNION ALL SELECT p.instance_id WHERE k.project_id IS NOT NULL\
-     ) x WHERE (k.instance_ids IS NULL OR x.instance_id IN (SELECT value FROM json_each(k.instance_ids))) LIMIT 21"
+       SELECT a.instance_id FROM user_instance_access a WHERE coalesce(k.instance_ids, s.instance_ids) IS NULL AND u.role = 'user' AND a.user_id = k.user_id \
+       UNION ALL SELECT i.instance_id FROM instances i WHERE coalesce(k.instance_ids, s.instance_ids) IS NULL AND u.role = 'admin' AND i.org_id = u.org_id AND i.status <> 'deleted' \
+       UNION ALL SELECT i.instance_id FROM instances i WHERE coalesce(k.instance_ids, s.instance_ids) IS NULL AND u.role = 'superadmin' AND i.status <> 'deleted' \
+       UNION ALL SELECT p.instance_id WHERE coalesce(k.instance_ids, s.instance_ids) IS NULL AND k.project_id IS NOT NULL \
+       UNION ALL SELECT i.instance_id FROM (SELECT DISTINCT value AS id FROM json_each(coalesce(k.instance_ids, s.instance_ids))) n \
+         CROSS JOIN instances i ON i.instance_id = n.id AND i.status <> 'deleted' WHERE CASE \
+           WHEN u.role = 'superadmin' THEN 1 WHEN u.role = 'admin' THEN i.org_id = u.org_id \
+           WHEN u.role = 'user' THEN EXISTS (SELECT 1 FROM user_instance_access a WHERE a.user_id = k.user_id AND a.instance_id = i.instance_id) \
+           ELSE i.instance_id = p.instance_id END \
+         AND (s.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(s.instance_ids)))\
+     ) x LIMIT 21"
 );
 
 const KEY_HINTED: &str = key_sql!(
@@ -111,7 +120,8 @@ const KEY_HINTED: &str = key_sql!(
      AND CASE WHEN u.role = 'superadmin' THEN 1 WHEN u.role = 'admin' THEN i.org_id = u.org_id \
        WHEN u.role = 'user' THEN EXISTS (SELECT 1 FROM user_instance_access a WHERE a.user_id = k.user_id AND a.instance_id = i.instance_id) \
        ELSE i.instance_id = p.instance_id END \
-     AND (k.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(k.instance_ids)))"
+     AND (k.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(k.instance_ids))) \
+     AND (s.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(s.instance_ids)))"
 );
 
 /// Key, owner and choices. With a hint the only choice is the hinted instance.
@@ -170,6 +180,7 @@ impl KeyRow {
             pepper_id: columns::text(row, "pepper_id")?,
             previous,
             scopes: columns::json(row, "scopes")?,
+            parent_scopes: columns::json_or_null(row, "parent_scopes")?,
             secret_first_used_at: columns::time_or_null(row, "secret_first_used_at")?,
             last_used_at: columns::time_or_null(row, "last_used_at")?,
             expires_at: match (own_end, parent_end) {
@@ -207,16 +218,17 @@ pub struct ChosenBy<'a> {
 }
 
 /// The caller's standing towards an instance, as common table expressions: `chosen` must give `instance_id` and the
-/// columns of `who`; `judged` adds the instance's columns and `allowed`.
+/// columns of `who`; `judged` adds the instance's columns and `allowed`. It is materialized because SQLite would else
+/// look for the access row once for each mention of `allowed`, and each look is a row that is paid for.
 macro_rules! judged {
     ($choice:literal) => {
         concat!(
-            "WITH who AS (SELECT k.key_id, k.instance_ids, k.user_id, k.project_id, u.role, u.org_id AS own_org, p.instance_id AS own_instance \
+            "WITH who AS (SELECT k.key_id, k.instance_ids, k.user_id, k.project_id, u.role, u.org_id AS own_org, p.instance_id AS own_instance, p.name AS project_name \
                FROM api_keys k LEFT JOIN users u ON u.user_id = k.user_id LEFT JOIN projects p ON p.project_id = k.project_id WHERE k.key_id = ?1), \
              chosen AS (SELECT who.*, ",
             $choice,
             " AS chosen_id FROM who), \
-             judged AS (SELECT i.*, (CASE WHEN c.role = 'superadmin' THEN 1 WHEN c.role = 'admin' THEN i.org_id = c.own_org \
+             judged AS MATERIALIZED (SELECT i.*, c.project_id AS own_project, c.project_name AS own_project_name, c.own_instance AS own_instance, (CASE WHEN c.role = 'superadmin' THEN 1 WHEN c.role = 'admin' THEN i.org_id = c.own_org \
                  WHEN c.role = 'user' THEN EXISTS (SELECT 1 FROM user_instance_access a WHERE a.user_id = c.user_id AND a.instance_id = i.instance_id) \
                  ELSE i.instance_id = c.own_instance END) \
                AND (c.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(c.instance_ids))) AS allowed \
@@ -230,12 +242,16 @@ const CHOSEN: &str = concat!(
     judged!(
         "coalesce(?2, (SELECT pr.instance_id FROM projects pr WHERE pr.project_id = ?3 AND pr.status = 'active'), who.own_instance, ?4, \
          (SELECT CASE WHEN count(*) = 1 THEN min(y.instance_id) END FROM (SELECT x.instance_id FROM (\
-            SELECT a.instance_id FROM user_instance_access a WHERE who.role = 'user' AND a.user_id = who.user_id \
-            UNION ALL SELECT i.instance_id FROM instances i WHERE who.role = 'admin' AND i.org_id = who.own_org AND i.status <> 'deleted' \
-            UNION ALL SELECT i.instance_id FROM instances i WHERE who.role = 'superadmin' AND i.status <> 'deleted'\
-          ) x WHERE (who.instance_ids IS NULL OR x.instance_id IN (SELECT value FROM json_each(who.instance_ids))) LIMIT 2) y))"
+            SELECT a.instance_id FROM user_instance_access a WHERE who.instance_ids IS NULL AND who.role = 'user' AND a.user_id = who.user_id \
+            UNION ALL SELECT i.instance_id FROM instances i WHERE who.instance_ids IS NULL AND who.role = 'admin' AND i.org_id = who.own_org AND i.status <> 'deleted' \
+            UNION ALL SELECT i.instance_id FROM instances i WHERE who.instance_ids IS NULL AND who.role = 'superadmin' AND i.status <> 'deleted' \
+            UNION ALL SELECT i.instance_id FROM (SELECT DISTINCT value AS id FROM json_each(who.instance_ids)) n \
+              CROSS JOIN instances i ON i.instance_id = n.id AND i.status <> 'deleted' WHERE CASE \
+                WHEN who.role = 'superadmin' THEN 1 WHEN who.role = 'admin' THEN i.org_id = who.own_org \
+                WHEN who.role = 'user' THEN EXISTS (SELECT 1 FROM user_instance_access a WHERE a.user_id = who.user_id AND a.instance_id = i.instance_id) END\
+          ) x LIMIT 2) y))"
     ),
-    "SELECT j.instance_id, j.org_id, j.status, j.config_version, j.allowed, \
+    "SELECT j.instance_id, j.org_id, j.status, j.config_version, j.allowed, j.own_project, j.own_project_name, j.own_instance, \
      CASE WHEN j.allowed THEN j.worker_urls END AS worker_urls, \
      (SELECT e.body FROM instance_effective e WHERE e.instance_id = j.instance_id AND j.allowed \
         AND NOT (?5 IS j.instance_id AND ?6 IS j.config_version)) AS body FROM judged j"
@@ -269,6 +285,19 @@ pub struct ChosenRow {
     pub worker_urls: BTreeMap<String, String>,
     /// Its configuration; `None` when not allowed or held already.
     pub config: Option<InstanceConfig>,
+    /// The project of a project key.
+    pub own_project: Option<OwnProject>,
+}
+
+/// The project that a project key belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnProject {
+    /// Id.
+    pub project_id: ProjectId,
+    /// Name.
+    pub name: String,
+    /// Its instance.
+    pub instance_id: InstanceId,
 }
 
 impl ChosenRow {
@@ -285,19 +314,25 @@ impl ChosenRow {
             allowed: row.flag("allowed"),
             worker_urls: columns::json_or_null(row, "worker_urls")?.unwrap_or_default(),
             config: columns::json_or_null(row, "body")?,
+            own_project: match columns::word_or_null(row, "own_project")? {
+                None => None,
+                Some(project_id) => Some(OwnProject {
+                    project_id,
+                    name: columns::text(row, "own_project_name")?,
+                    instance_id: columns::word(row, "own_instance")?,
+                }),
+            },
         }))
     }
 }
 
-/// The named project, or a project key's own.
-pub fn project(key_id: &KeyId, named: Option<&ProjectId>) -> Statement {
+/// The project that a request names. A project key's own comes with [`chosen`].
+pub fn project(named: &ProjectId) -> Statement {
     Statement::new(
         "SELECT p.project_id, p.name, p.instance_id, i.org_id FROM projects p JOIN instances i ON i.instance_id = p.instance_id \
-         WHERE p.project_id = coalesce(?2, (SELECT k.project_id FROM api_keys k WHERE k.key_id = ?1)) \
-         AND p.status = 'active' AND i.status <> 'deleted'",
+         WHERE p.project_id = ?1 AND p.status = 'active' AND i.status <> 'deleted'",
     )
-    .bind(key_id.as_str())
-    .bind(named.map(ProjectId::as_str))
+    .bind(named.as_str())
 }
 
 /// A project that a request is about.

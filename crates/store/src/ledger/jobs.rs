@@ -1,8 +1,8 @@
-//! Reading one job.
+//! Reading one job, and the jobs that have not ended.
 
 use api_types::{
-    InstanceId, JobId, JobStage, JobState, JobView, ProjectId, ProviderName, TimelineEvent,
-    Timestamp, Visibility,
+    InstanceId, JobId, JobStage, JobState, JobView, ProjectId, ProviderName, RunningJob,
+    TimelineEvent, Timestamp, Visibility,
 };
 use platform::{Database, DbError, DbErrorKind, Row, Statement};
 use std::collections::BTreeMap;
@@ -34,6 +34,38 @@ FROM jobs WHERE job_id = ?1 AND instance_id = ?2",
     .bind(instance_id.as_str());
     let rows = database.query(statement).await?;
     rows.first().map(stored_job).transpose()
+}
+
+/// Jobs of that instance that have not ended, as far as the ledger knows, the oldest first, at most `most`. Reads the open
+/// jobs of all instances: that is what is going on now, while an index by instance and time holds all that ever was.
+pub async fn open_jobs(
+    database: &impl Database,
+    instance_id: &InstanceId,
+    most: u32,
+) -> Result<Vec<RunningJob>, DbError> {
+    let statement = Statement::new(OPEN_JOBS)
+        .bind(instance_id.as_str())
+        .bind(most);
+    let rows = database.query(statement).await?;
+    rows.rows.iter().map(running_job).collect()
+}
+
+/// The statement of [`open_jobs`].
+pub const OPEN_JOBS: &str =
+    "SELECT job_id, state, provider, created_at FROM jobs INDEXED BY jobs_open
+WHERE state IN ('queued', 'running', 'unknown') AND instance_id = ?1 ORDER BY created_at LIMIT ?2";
+
+fn running_job(row: &Row) -> Result<RunningJob, DbError> {
+    let text = |column: &'static str| row.text(column).ok_or_else(|| unreadable(column));
+    Ok(RunningJob {
+        job_id: JobId::parse(text("job_id")?).map_err(|_| unreadable("job_id"))?,
+        state: word::<JobState>(text("state")?).ok_or_else(|| unreadable("state"))?,
+        provider: ProviderName::parse(text("provider")?).map_err(|_| unreadable("provider"))?,
+        created_at: Timestamp(
+            row.int("created_at")
+                .ok_or_else(|| unreadable("created_at"))?,
+        ),
+    })
 }
 
 fn unreadable(column: &str) -> DbError {

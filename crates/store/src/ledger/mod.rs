@@ -10,7 +10,8 @@ mod upkeep;
 
 pub use flush::flush;
 pub use idempotency::{Claim, ClaimRow, claim, forget_claim, forget_expired_claims, take_over};
-pub use jobs::{StoredJob, job};
+pub use jobs::{OPEN_JOBS, StoredJob, job, open_jobs};
 pub use upkeep::{
-    LimiterObject, finish_maintenance, forget_old_rejects, limiter_objects, reject_message,
+    LimiterObject, finish_maintenance, forget_old_rejects, limiter_objects, limiter_objects_of,
+    reject_message,
 };

@@ -1,6 +1,7 @@
 //! Rows of periodic work: known limiter objects, refused messages, progress of maintenance.
 
-use platform::{Database, DbError, Statement};
+use api_types::InstanceId;
+use platform::{Database, DbError, Rows, Statement};
 
 /// Messages and objects are looked at that long.
 const WEEK_MS: i64 = 7 * 86_400_000;
@@ -16,7 +17,8 @@ pub struct LimiterObject {
     pub instance_id: String,
 }
 
-/// Objects that had open work at their last flush, or flushed within a week.
+/// Objects that had open work at their last flush, or flushed within a week: 500 of them, others each time, so that none is
+/// left out for ever.
 pub async fn limiter_objects(
     database: &impl Database,
     now_ms: i64,
@@ -26,10 +28,25 @@ pub async fn limiter_objects(
 ORDER BY random() LIMIT 500",
     )
     .bind(now_ms - WEEK_MS);
-    Ok(database
-        .query(statement)
-        .await?
-        .rows
+    Ok(objects(&database.query(statement).await?))
+}
+
+/// All objects of an instance that have ever flushed, also of providers that it has no more.
+pub async fn limiter_objects_of(
+    database: &impl Database,
+    instance_id: &InstanceId,
+) -> Result<Vec<LimiterObject>, DbError> {
+    // A range of the primary key; ';' is the character after ':'.
+    let statement = Statement::new(
+        "SELECT name, instance_id FROM limiter_objects WHERE name > ?1 AND name < ?2",
+    )
+    .bind(format!("instance:{instance_id}:"))
+    .bind(format!("instance:{instance_id};"));
+    Ok(objects(&database.query(statement).await?))
+}
+
+fn objects(rows: &Rows) -> Vec<LimiterObject> {
+    rows.rows
         .iter()
         .filter_map(|row| {
             Some(LimiterObject {
@@ -37,7 +54,7 @@ ORDER BY random() LIMIT 500",
                 instance_id: row.text("instance_id")?.to_owned(),
             })
         })
-        .collect())
+        .collect()
 }
 
 /// Keeps the start of a message that could not be read.

@@ -5,6 +5,9 @@
     reason = "each test binary uses its own part"
 )]
 
+mod chains;
+pub(crate) mod neighbour;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use config_service::abuse::AbuseGuard;
@@ -14,12 +17,13 @@ use config_service::routes::routes;
 use config_service::settings::Settings;
 use http::Method;
 use middleware::testing::{TestApp, TestResponse};
-use platform::fakes::{FakePorts, World};
+use platform::fakes::{FakePorts, Journal, Ran, SqliteDatabase, World};
 use platform::{Database, Row, Statement};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub(crate) const ROOT: &str = "sy_root00000001_root00000001root00000001root00000001root0000Sc9Cx";
 pub(crate) const ADMIN: &str = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
@@ -63,11 +67,30 @@ pub(crate) struct Service {
     pub(crate) app: TestApp<TestDeps>,
     pub(crate) deps: TestDeps,
     pub(crate) ports: FakePorts,
+    journal: Journal,
+    recorded_from: AtomicUsize,
+    tampered: AtomicBool,
+}
+
+/// Whatever a test did: see `chains`.
+impl Drop for Service {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.tampered.load(Ordering::Relaxed) {
+            return;
+        }
+        let problems = self.problems();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
 }
 
 pub(crate) fn settings(environment: &str) -> Settings {
+    settings_with(environment, &[])
+}
+
+/// With further or other variables and secrets.
+pub(crate) fn settings_with(environment: &str, others: &[(&'static str, String)]) -> Settings {
     let pepper: [u8; 32] = std::array::from_fn(|i| i as u8);
-    let vars = BTreeMap::from([
+    let mut vars = BTreeMap::from([
         ("ENVIRONMENT", environment.to_owned()),
         ("GIT_SHA", "ab12cd3".to_owned()),
         ("KEK_CURRENT", "k1".to_owned()),
@@ -75,8 +98,38 @@ pub(crate) fn settings(environment: &str) -> Settings {
         ("KEY_PEPPER_CURRENT", "p1".to_owned()),
         ("KEY_PEPPER_p1", STANDARD.encode(pepper)),
     ]);
+    vars.extend(others.iter().cloned());
     let names: Vec<String> = vars.keys().map(|name| (*name).to_owned()).collect();
     Settings::read(&names, |name| vars.get(name).cloned())
+}
+
+/// The migrated database with the seed, made once: each service begins with a copy.
+fn seeded() -> &'static SqliteDatabase {
+    static SEEDED: OnceLock<SqliteDatabase> = OnceLock::new();
+    SEEDED.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let database = SqliteDatabase::from_migrations(&root.join("migrations/control")).unwrap();
+        let seed = std::fs::read_to_string(root.join("crates/store/fixtures/control_seed.sql"));
+        let seed = seed.unwrap();
+        database.with(|connection| connection.execute_batch(&seed).unwrap());
+        database
+    })
+}
+
+/// Two key-encryption keys, of which `current` seals new values.
+pub(crate) fn keyed_settings(current: &str, ids: &[&str]) -> Settings {
+    let pepper: [u8; 32] = std::array::from_fn(|i| i as u8);
+    let get = |name: &str| match name {
+        "ENVIRONMENT" => Some("test".to_owned()),
+        "KEK_CURRENT" => Some(current.to_owned()),
+        "KEK_k1" => Some(STANDARD.encode([9; 32])),
+        "KEK_k2" => Some(STANDARD.encode([8; 32])),
+        "KEY_PEPPER_CURRENT" => Some("p1".to_owned()),
+        "KEY_PEPPER_p1" => Some(STANDARD.encode(pepper)),
+        _ => None,
+    };
+    let names: Vec<String> = ids.iter().map(|id| format!("KEK_{id}")).collect();
+    Settings::read(&names, get)
 }
 
 impl Service {
@@ -85,18 +138,29 @@ impl Service {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let ports = FakePorts::migrated(World::auto(), &root.join("migrations/control")).unwrap();
-        let seed = std::fs::read_to_string(root.join("crates/store/fixtures/control_seed.sql"));
-        let seed = seed.unwrap();
-        ports
-            .database
-            .with(|connection| connection.execute_batch(&seed).unwrap());
+        Self::bound(seeded(), settings, true)
+    }
+
+    /// As deployed: image-gen belongs to each instance and is not bound.
+    pub(crate) fn unbound() -> Self {
+        Self::bound(seeded(), settings("test"), false)
+    }
+
+    /// With a copy of that database.
+    pub(crate) fn on(database: &SqliteDatabase, settings: Settings) -> Self {
+        Self::bound(database, settings, true)
+    }
+
+    fn bound(database: &SqliteDatabase, settings: Settings, image_gen: bool) -> Self {
+        let ports = FakePorts::with_copy(World::auto(), database).unwrap();
+        let journal = Journal::default();
         let deps = Deps {
             clock: ports.world.clock.clone(),
             random: ports.world.random.clone(),
-            database: ports.database.clone(),
+            database: ports.database.journaled(&journal),
             kv: ports.kv.clone(),
+            http: ports.http.clone(),
+            image_gen: image_gen.then(|| ports.service.clone()),
             background: ports.background.clone(),
             guard: FakeGuard::default(),
             settings: Arc::new(settings),
@@ -109,6 +173,26 @@ impl Service {
             app: TestApp::new(routes().into_app(deps.clone()), &deps),
             deps,
             ports,
+            journal,
+            recorded_from: AtomicUsize::new(0),
+            tampered: AtomicBool::new(false),
+        }
+    }
+
+    /// The same state under other settings, as after a deployment.
+    pub(crate) fn deployed(&self, settings: Settings) -> Self {
+        let deps = Deps {
+            settings: Arc::new(settings),
+            memory: Arc::new(Memory::default()),
+            ..self.deps.clone()
+        };
+        Self {
+            app: TestApp::new(routes().into_app(deps.clone()), &deps),
+            deps,
+            ports: self.ports.clone(),
+            journal: self.journal.clone(),
+            recorded_from: AtomicUsize::new(0),
+            tampered: AtomicBool::new(self.tampered.load(Ordering::Relaxed)),
         }
     }
 
@@ -131,6 +215,48 @@ impl Service {
 
     pub(crate) async fn delete(&self, key: &str, path: &str) -> TestResponse {
         self.app.request(Method::DELETE, path).key(key).send().await
+    }
+
+    /// A request at a version: `"1"`, `*`; none for no header.
+    pub(crate) async fn at(
+        &self,
+        method: Method,
+        key: &str,
+        path: &str,
+        version: &str,
+        body: Option<&Value>,
+    ) -> TestResponse {
+        let mut request = self.app.request(method, path).key(key);
+        if !version.is_empty() {
+            request = request.header("if-match", version);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await
+    }
+
+    /// The newest copy of a configuration in KV.
+    pub(crate) fn copy(&self, instance: &str) -> Option<Value> {
+        let text = self.ports.kv.newest(&format!("cfg:v1:{instance}"))?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The members of the newest entry of an organization's chain.
+    pub(crate) async fn last_entry(&self, org_id: &str) -> Value {
+        let row = self
+            .row(&format!(
+                "SELECT * FROM audit_log WHERE org_id = '{org_id}' ORDER BY seq DESC LIMIT 1"
+            ))
+            .await;
+        let parsed = |name: &str| {
+            row.text(name)
+                .map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
+        };
+        json!({
+            "action": row.text("action"), "target_type": row.text("target_type"), "target_id": row.text("target_id"),
+            "actor": parsed("actor"), "before": parsed("before"), "after": parsed("after"),
+        })
     }
 
     pub(crate) async fn resolve(&self, caller: &str, body: &Value) -> TestResponse {
@@ -162,6 +288,45 @@ impl Service {
             .await
             .int("n")
             .unwrap()
+    }
+
+    /// Changes the audit log past its triggers, as somebody with the database could. What is left behind is not looked
+    /// at any more.
+    pub(crate) fn tamper(&self, sql: &str) {
+        self.tampered.store(true, Ordering::Relaxed);
+        let whole = format!(
+            "DROP TRIGGER IF EXISTS audit_log_is_never_changed; DROP TRIGGER IF EXISTS audit_log_is_never_deleted; {sql}"
+        );
+        self.ports
+            .database
+            .with(|connection| connection.execute_batch(&whole).unwrap());
+    }
+
+    /// What the test put into the database itself is not looked at when the service is dropped.
+    pub(crate) fn made_up(&self) {
+        self.tampered.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what the worker asked of the database so far, for [`Service::recorded`].
+    pub(crate) fn record(&self) {
+        let place = self.journal.place();
+        self.recorded_from.store(place, Ordering::Relaxed);
+    }
+
+    /// What the worker asked of the database since it was begun or [`Service::record`].
+    pub(crate) fn recorded(&self) -> Vec<Ran> {
+        let place = self.recorded_from.load(Ordering::Relaxed);
+        self.journal.since(place)
+    }
+
+    /// Steps of the machine for all of that.
+    pub(crate) fn steps(&self) -> u64 {
+        self.recorded().iter().map(|ran| ran.steps).sum()
+    }
+
+    /// What would be complained about when the service is dropped now.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        chains::problems(&self.ports.database, &self.journal)
     }
 
     pub(crate) async fn run(&self, sql: &str) {

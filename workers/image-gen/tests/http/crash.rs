@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 /// Calls of these ports are the steps at which a process can die.
-const PORTS: [&str; 3] = ["actors", "objects", "http"];
+const PORTS: [&str; 4] = ["actors", "objects", "http", "service"];
 
 fn calls(stage: &Stage) -> u32 {
     PORTS
@@ -24,7 +24,7 @@ fn calls(stage: &Stage) -> u32 {
 }
 
 /// Drives `work` until it enters its k-th call, and lets it die there. True when it ended before that.
-fn until_call<T>(stage: &Stage, k: u32, work: impl Future<Output = T>) -> bool {
+pub(crate) fn until_call<T>(stage: &Stage, k: u32, work: impl Future<Output = T>) -> bool {
     let faults = &stage.ports.world.faults;
     // Each call takes a moment, so that it can be interrupted before it does anything.
     for port in PORTS {
@@ -51,7 +51,7 @@ fn until_call<T>(stage: &Stage, k: u32, work: impl Future<Output = T>) -> bool {
 }
 
 /// What an hour later must be true.
-async fn check(stage: &Stage, what: &str) -> Vec<JobState> {
+pub(crate) async fn check(stage: &Stage, what: &str) -> Vec<JobState> {
     stage.pass(3_600_000).await;
     let charged = stage.vendors.charged();
     let attempts: BTreeSet<&String> = charged.iter().collect();

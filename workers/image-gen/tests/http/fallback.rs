@@ -1,6 +1,6 @@
 //! From one provider to the next: who is asked, how often, and what is told.
 
-use crate::generate::refused;
+use crate::answer::refused;
 use crate::support::{Stage, request};
 use crate::vendors::Act;
 use api_types::JobState;

@@ -1,6 +1,6 @@
 //! `GET /images/..`: who may read, which part, under which conditions.
 
-use crate::generate::refused;
+use crate::answer::refused;
 use crate::support::{OTHER_PROJECT, PROJECT, Stage, request};
 use api_types::{PrincipalKind, ProjectId, Scope};
 use errors::Code;
@@ -243,4 +243,61 @@ async fn a_url_of_the_answer_opens_the_picture_as_long_as_the_hour_lasts() {
     assert_ne!(again["r2_path"], image.path);
     let response = image.get(&image.signed, &[]).await;
     assert_eq!(response.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_public_picture_is_public_whatever_key_comes_along() {
+    let image = image("public").await;
+    let bearer = |key: &str| format!("Bearer {key}");
+    let writer = image
+        .stage
+        .further_key(|auth| auth.permissions = vec![Scope::ImagesWrite]);
+    let elsewhere = image.stage.further_key(|auth| {
+        auth.kind = PrincipalKind::ProjectKey;
+        auth.user = None;
+        auth.project_id = Some(ProjectId::parse(OTHER_PROJECT).unwrap());
+    });
+    for key in [&image.stage.key, &writer, &elsewhere] {
+        let authorization = bearer(key);
+        for headers in [
+            &[("authorization", authorization.as_str())][..],
+            &[
+                ("authorization", authorization.as_str()),
+                ("range", "bytes=0-9"),
+            ],
+        ] {
+            let response = image.get(&image.path, headers).await;
+            assert!(
+                response.status.is_success(),
+                "{headers:?} {}",
+                response.text()
+            );
+        }
+        let response = image
+            .send(
+                Method::HEAD,
+                &image.path,
+                &[("authorization", &authorization)],
+            )
+            .await;
+        assert_eq!(response.status.as_u16(), 200);
+    }
+    // What is no key of ours stays a mistake that the caller is told.
+    let malformed = image
+        .get(&image.path, &[("authorization", "Bearer sy_x")])
+        .await;
+    refused(&malformed, 401, Code::AuthFailed);
+}
+
+#[tokio::test]
+async fn a_key_without_access_learns_nothing_about_what_is_not_there() {
+    let image = image("public").await;
+    let writer = image
+        .stage
+        .further_key(|auth| auth.permissions = vec![Scope::ImagesWrite]);
+    let missing = image.path.replace(".png", ".gif");
+    let response = image
+        .get(&missing, &[("authorization", &format!("Bearer {writer}"))])
+        .await;
+    refused(&response, 403, Code::ScopeMissing);
 }

@@ -1,6 +1,6 @@
 //! `GET /jobs/{id}`: exact in every state, also with the ledger away; the consumer, the dead-letter queue and the sweep.
 
-use crate::generate::refused;
+use crate::answer::refused;
 use crate::support::{OTHER_PROJECT, PROJECT, Stage, request};
 use crate::vendors::Act;
 use api_types::{JobState, PrincipalKind, ProjectId, limiter_object_name};

@@ -36,9 +36,16 @@ async fn gpt_image_models_answer_bytes_unless_asked_otherwise() {
         assert_eq!(bytes, png(1024, 1024, i as u8));
         assert!(image.get("url").is_none());
     }
+    // What the vendor counted, in the form that its clients know.
+    let usage = json!({
+        "input_tokens": 10, "input_tokens_details": {"text_tokens": 10, "image_tokens": 0},
+        "output_tokens": 1_000, "total_tokens": 1_010,
+    });
+    assert_eq!(body["usage"], usage);
     let mut by_url = asked;
     by_url["response_format"] = json!("url");
     let body = stage.post(PATH, by_url).await.json();
+    assert_eq!(body["usage"], usage);
     assert!(
         body["data"][0]["url"]
             .as_str()
@@ -57,6 +64,7 @@ async fn other_models_answer_urls_unless_asked_otherwise() {
         body["data"][0]["url"].as_str().unwrap().contains("sig="),
         "{body}"
     );
+    assert!(body.get("usage").is_none(), "{body}");
     let mut bytes = asked;
     bytes["response_format"] = json!("b64_json");
     let body = stage.post(PATH, bytes).await.json();

@@ -17,7 +17,8 @@ use image_gen::{routes, sweep};
 use lookup::{Lookup, LookupCache, ServiceSource};
 use middleware::testing::{TestApp, TestResponse};
 use platform::fakes::{
-    FakeClock, FakePorts, FakeQueue, FakeRandom, FakeReply, FakeStorage, SqliteDatabase, World,
+    FakeClock, FakePorts, FakeQueue, FakeRandom, FakeReply, FakeStorage, Kept, SqliteDatabase,
+    World,
 };
 use platform::{ActorReply, Clock, Ops, Statement};
 use r2_manager::{CdnKind, SigningKeys, UrlForms};
@@ -34,8 +35,9 @@ pub(crate) const PROJECT: &str = "0198f0a2-0000-7000-8000-00000000000a";
 pub(crate) const OTHER_PROJECT: &str = "0198f0a2-0000-7000-8000-00000000000b";
 const ORG: &str = "0198f0a2-0000-7000-8000-000000000001";
 const USER: &str = "0198f0a2-0000-7000-8000-000000000002";
-const IDEOGRAM_KEY: &str = "0198f0a2-0000-7000-8000-000000000003";
-const OPENAI_KEY: &str = "0198f0a2-0000-7000-8000-000000000004";
+pub(crate) const IDEOGRAM_KEY: &str = "0198f0a2-0000-7000-8000-000000000003";
+pub(crate) const NEW_IDEOGRAM_KEY: &str = "0198f0a2-0000-7000-8000-000000000005";
+pub(crate) const OPENAI_KEY: &str = "0198f0a2-0000-7000-8000-000000000004";
 
 type Object = LimiterObject<FakeStorage, SqliteDatabase, FakeQueue, FakeClock, FakeRandom>;
 
@@ -99,6 +101,14 @@ struct ControlState {
     config: Value,
     status: InstanceStatus,
     callers: BTreeMap<String, AuthContext>,
+    /// Keys that the control plane still has, by id: provider and envelope.
+    credentials: BTreeMap<String, (String, Value)>,
+    /// The current key of a provider where the configuration that workers hold names an older one.
+    current: BTreeMap<String, String>,
+    /// Keys that config-service refuses, and with what.
+    refused: BTreeMap<String, Error>,
+    asked_keys: Vec<String>,
+    reports: Vec<Value>,
     down: bool,
 }
 
@@ -184,6 +194,11 @@ impl Stage {
             config: config(&keks, &ports.world.random),
             status: InstanceStatus::Active,
             callers: BTreeMap::from([(minted.api_key.expose().to_owned(), caller(&minted))]),
+            credentials: BTreeMap::new(),
+            current: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            asked_keys: Vec::new(),
+            reports: Vec::new(),
             down: false,
         })));
         let answering = control.clone();
@@ -213,6 +228,74 @@ impl Stage {
         state.config["config_version"] = json!(version + 1);
     }
 
+    /// The key of `ideogram` is rotated: `ideogram-new` is current, and the old one stays readable by its id while it
+    /// overlaps. Workers hold the old configuration until `configure` is called.
+    pub(crate) fn rotate_ideogram(&self, overlaps: bool) -> Value {
+        let new = sealed_value(
+            &self.keks,
+            &self.ports.world.random,
+            "ideogram",
+            NEW_IDEOGRAM_KEY,
+            "api.ideogram.ai",
+            "ideogram-new",
+        );
+        let mut state = self.control.0.lock().unwrap();
+        let old = state.config["api_keys"]["ideogram"].clone();
+        let mut known = BTreeMap::from([(
+            NEW_IDEOGRAM_KEY.to_owned(),
+            ("ideogram".to_owned(), new.clone()),
+        )]);
+        if overlaps {
+            known.insert(IDEOGRAM_KEY.to_owned(), ("ideogram".to_owned(), old));
+        }
+        state.credentials = known;
+        state
+            .current
+            .insert("ideogram".to_owned(), NEW_IDEOGRAM_KEY.to_owned());
+        new
+    }
+
+    /// Workers see another key of `openai`, `openai-new`, with the next look-up; the old one is gone.
+    pub(crate) fn replace_openai(&self) {
+        let new = sealed_value(
+            &self.keks,
+            &self.ports.world.random,
+            "openai",
+            NEW_IDEOGRAM_KEY,
+            "api.openai.com",
+            "openai-new",
+        );
+        self.configure(|config| {
+            config["api_keys"]["openai"] = new;
+            config["providers"]["openai"]["credential_id"] = json!(NEW_IDEOGRAM_KEY);
+        });
+        self.ports.world.clock.advance(6_000);
+    }
+
+    /// Workers see the rotated key with the next look-up.
+    pub(crate) fn publish_rotated(&self, new: &Value) {
+        self.configure(|config| {
+            config["api_keys"]["ideogram"] = new.clone();
+            config["providers"]["ideogram"]["credential_id"] = json!(NEW_IDEOGRAM_KEY);
+        });
+        self.ports.world.clock.advance(6_000);
+    }
+
+    /// The queries of keys that were asked of config-service.
+    pub(crate) fn asked_keys(&self) -> Vec<String> {
+        self.control.0.lock().unwrap().asked_keys.clone()
+    }
+
+    /// `(credential_id, outcome)` of all reports.
+    pub(crate) fn reports(&self) -> Vec<(String, String)> {
+        let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
+        let state = self.control.0.lock().unwrap();
+        let reports = state.reports.iter();
+        reports
+            .map(|item| (text(item, "credential_id"), text(item, "outcome")))
+            .collect()
+    }
+
     pub(crate) fn set_status(&self, status: InstanceStatus) {
         self.control.0.lock().unwrap().status = status;
     }
@@ -230,6 +313,29 @@ impl Stage {
         let mut state = self.control.0.lock().unwrap();
         state.callers.insert(key.clone(), auth);
         key
+    }
+
+    /// A well-formed key that config-service answers so.
+    pub(crate) fn refused_key(&self, error: Error) -> String {
+        let key = mint(&self.ports.world.random).api_key;
+        let mut state = self.control.0.lock().unwrap();
+        state.refused.insert(key.expose().to_owned(), error);
+        key.expose().to_owned()
+    }
+
+    /// What the limiter object of that provider has stored of its attempts, by one column.
+    pub(crate) fn attempts(&self, provider: &str, column: &str) -> Vec<String> {
+        let instance = InstanceId::parse(INSTANCE).unwrap();
+        let provider = api_types::ProviderName::parse(provider).unwrap();
+        let name = api_types::limiter_object_name(&instance, &provider);
+        let mut limiters = self.limiters.lock().unwrap();
+        let (_, storage) = limiters.object(&name);
+        let sql = format!("SELECT {column} FROM attempts ORDER BY created_ms, attempt_no");
+        storage.with(|connection| {
+            let mut statement = connection.prepare(&sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        })
     }
 
     /// The dependencies of one event, with its own counter.
@@ -260,6 +366,13 @@ impl Stage {
             memory: Arc::clone(&self.memory),
         });
         (deps, ops)
+    }
+
+    /// What the limiter objects hold.
+    pub(crate) fn kept_by_limiters(&self) -> Vec<Kept> {
+        let limiters = self.limiters.lock().unwrap();
+        let objects = limiters.objects.values();
+        objects.flat_map(|(_, storage)| storage.kept()).collect()
     }
 
     /// The worker for one request, and what it asks of the platform.
@@ -324,6 +437,27 @@ impl Stage {
         verdict
     }
 
+    /// `POST /generate` while alarms ring and wake-ups are delivered, second by second.
+    pub(crate) async fn generate_meanwhile(&self, body: &Value, seconds: u32) -> TestResponse {
+        let (app, _) = self.app();
+        let send = app.post("/generate").key(&self.key).json(body).send();
+        let others = async {
+            for _ in 0..seconds {
+                self.ports.world.clock.sleep(1_000).await;
+                self.settle_down().await;
+            }
+        };
+        let (response, ()) = tokio::join!(send, others);
+        self.ports.background.drain().await;
+        response
+    }
+
+    /// Another isolate: nothing is in memory.
+    pub(crate) fn forget(&mut self) {
+        self.cache = Arc::default();
+        self.memory = Arc::default();
+    }
+
     /// Lets time pass, alarm by alarm.
     pub(crate) async fn pass(&self, ms: i64) {
         let clock = self.ports.world.clock.clone();
@@ -367,9 +501,20 @@ impl Stage {
 
 impl Control {
     fn answer(&self, request: &platform::HttpRequest, now_ms: i64) -> FakeReply {
-        let state = self.0.lock().unwrap();
+        let mut state = self.0.lock().unwrap();
         if state.down {
             return FakeReply::status(500);
+        }
+        if request.url.ends_with("/internal/v1/credentials/report") {
+            let report: Value = serde_json::from_slice(&request.body).unwrap();
+            state
+                .reports
+                .extend(report["items"].as_array().unwrap().iter().cloned());
+            return FakeReply::status(204);
+        }
+        if let Some((_, asked)) = request.url.split_once("/internal/v1/credentials/") {
+            state.asked_keys.push(asked.to_owned());
+            return state.credential(asked);
         }
         let config: InstanceConfig = serde_json::from_value(state.config.clone()).unwrap();
         if request.url.contains("/internal/v1/config/") {
@@ -384,6 +529,9 @@ impl Control {
             };
         }
         let asked: Value = serde_json::from_slice(&request.body).unwrap();
+        if let Some(error) = state.refused.get(asked["credential"].as_str().unwrap()) {
+            return refusal(error);
+        }
         let Some(auth) = state.callers.get(asked["credential"].as_str().unwrap()) else {
             return refusal(&Error::new(Code::AuthFailed, "The key is not valid."));
         };
@@ -413,11 +561,61 @@ impl Control {
     }
 }
 
+impl ControlState {
+    /// `{instance_id}/{provider}?credential_id=`.
+    fn credential(&self, asked: &str) -> FakeReply {
+        let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
+        let provider = path.strip_prefix(INSTANCE).unwrap().trim_start_matches('/');
+        let named = query.strip_prefix("credential_id=").map(str::to_owned);
+        let id = named
+            .or_else(|| self.current.get(provider).cloned())
+            .or_else(|| {
+                let id = &self.config["providers"][provider]["credential_id"];
+                id.as_str().map(str::to_owned)
+            });
+        let id = id.unwrap();
+        let known = self.credentials.get(&id).filter(|(of, _)| of == provider);
+        let configured = &self.config["providers"][provider]["credential_id"];
+        let ciphertext = match known {
+            Some((_, ciphertext)) => ciphertext,
+            None if self.credentials.is_empty() && *configured == json!(id) => {
+                &self.config["api_keys"][provider]
+            }
+            None => return refusal(&Error::not_found("credential")),
+        };
+        FakeReply::json(
+            200,
+            &json!({
+                "credential_id": id, "org_id": ORG, "instance_id": INSTANCE, "provider": provider,
+                "host": "api.ideogram.ai", "ciphertext": ciphertext, "version": 1,
+            }),
+        )
+    }
+}
+
 fn refusal(error: &Error) -> FakeReply {
     FakeReply::json(error.code.status(), &json!(ErrorBody::new(error, "r")))
 }
 
 fn sealed(keks: &Keks, random: &FakeRandom, provider: &str, id: &str, host: &str) -> Value {
+    sealed_value(
+        keks,
+        random,
+        provider,
+        id,
+        host,
+        &format!("{provider}-secret"),
+    )
+}
+
+fn sealed_value(
+    keks: &Keks,
+    random: &FakeRandom,
+    provider: &str,
+    id: &str,
+    host: &str,
+    value: &str,
+) -> Value {
     let context = CredentialContext {
         org_id: OrgId::parse(ORG).unwrap(),
         instance_id: InstanceId::parse(INSTANCE).unwrap(),
@@ -425,7 +623,7 @@ fn sealed(keks: &Keks, random: &FakeRandom, provider: &str, id: &str, host: &str
         credential_id: CredentialId::parse(id).unwrap(),
         host: host.to_owned(),
     };
-    let plain = ProviderSecretPlain::from_key(format!("{provider}-secret"));
+    let plain = ProviderSecretPlain::from_key(value.to_owned());
     json!(
         keks.seal(random, &context, plain.to_json().as_bytes())
             .unwrap()

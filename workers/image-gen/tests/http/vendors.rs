@@ -15,6 +15,8 @@ pub(crate) enum Act {
     Finish { polls: u32 },
     /// Accepts, and the answer is lost.
     AcceptAndLose,
+    /// Accepts, is done, and answers that long after, in milliseconds.
+    Late { delay_ms: u64 },
     /// Never answers in time, having accepted.
     AcceptAndHang,
     /// Answers that; nothing is accepted.
@@ -31,7 +33,24 @@ pub(crate) enum Act {
     Html,
     /// Answers at once with images of that size in bytes, after a delay in milliseconds.
     Bytes { delay_ms: u64 },
+    /// Accepts; the file is gone when it is fetched, also from a fresh result.
+    Gone,
+    /// Accepts and finishes without any image, and does not say whether it charges.
+    Empty,
+    /// Accepts; the file at that place cannot be fetched so many times.
+    FileDown { index: usize, times: u32 },
+    /// Accepts; the files are on another host than the vendor's own.
+    OtherHost,
+    /// Answers at once, and the connection breaks that many bytes before the end.
+    CutAnswer { before_end: usize },
+    /// Answers at once; the images at these places are not whole.
+    CutImages(Vec<usize>),
+    /// Answers at once with links to files.
+    Links,
 }
+
+/// A host that no adapter lists.
+pub(crate) const OTHER_HOST: &str = "cdn.example.com";
 
 #[derive(Clone, Debug)]
 struct Job {
@@ -39,6 +58,7 @@ struct Job {
     images: usize,
     polls: u32,
     downloads: u32,
+    misses: u32,
 }
 
 #[derive(Default)]
@@ -47,11 +67,22 @@ struct State {
     jobs: BTreeMap<String, Job>,
     charged: Vec<String>,
     keys: Vec<String>,
+    rejected: Vec<String>,
     size: Option<(u32, u32)>,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Vendors(Arc<Mutex<State>>);
+
+fn header(request: &HttpRequest, name: &str) -> String {
+    let value = request.headers.get(name);
+    value.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
+}
+
+/// The key that a request came with.
+fn key(request: &HttpRequest) -> String {
+    header(request, "api-key") + &header(request, "authorization")
+}
 
 /// A picture of those dimensions, different for each `seed`.
 pub(crate) fn png(width: u32, height: u32, seed: u8) -> Vec<u8> {
@@ -89,8 +120,17 @@ impl Vendors {
         self.state().keys.clone()
     }
 
+    /// From now on exactly those keys are rejected, by polls as by submits.
+    pub(crate) fn reject_keys(&self, keys: &[&str]) {
+        self.state().rejected = keys.iter().map(|key| (*key).to_owned()).collect();
+    }
+
     pub(crate) fn answer(&self, request: &HttpRequest) -> FakeReply {
         let url = url::Url::parse(&request.url).unwrap();
+        let sent = key(request);
+        if self.state().rejected.iter().any(|key| sent.ends_with(key)) {
+            return FakeReply::json(401, &json!({"error": "invalid api key"}));
+        }
         match (url.host_str().unwrap(), url.path()) {
             ("api.ideogram.ai", path) if path.starts_with("/v2/image/generate/") => {
                 self.ideogram_submit(request)
@@ -98,28 +138,23 @@ impl Vendors {
             ("api.ideogram.ai", path) => {
                 self.ideogram_status(path.strip_prefix("/v2/generations/").unwrap())
             }
-            ("ideogram.ai", path) => self.file(path),
+            ("ideogram.ai" | OTHER_HOST, path) => self.file(path),
             ("api.openai.com", "/v1/images/generations") => self.openai(request),
             (host, path) => panic!("nobody is at {host}{path}"),
         }
     }
 
     fn accept(&self, request: &HttpRequest, act: Act, images: usize) -> String {
-        let header = |name: &str| {
-            let value = request.headers.get(name);
-            value.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
-        };
         let mut state = self.state();
         let id = format!("g{}", state.charged.len());
-        state.charged.push(header("x-request-id"));
-        state
-            .keys
-            .push(header("api-key") + &header("authorization"));
+        state.charged.push(header(request, "x-request-id"));
+        state.keys.push(key(request));
         let job = Job {
             act,
             images,
             polls: 0,
             downloads: 0,
+            misses: 0,
         };
         state.jobs.insert(id.clone(), job);
         id
@@ -145,8 +180,13 @@ impl Vendors {
                 FakeReply::status(200).delayed(10_000_000)
             }
             act => {
+                let delay_ms = match act {
+                    Act::Late { delay_ms } => delay_ms,
+                    _ => 0,
+                };
                 let id = self.accept(request, act, images);
-                FakeReply::json(200, &json!({"generation_id": id, "status": "pending"}))
+                let answer = json!({"generation_id": id, "status": "pending"});
+                FakeReply::json(200, &answer).delayed(delay_ms)
             }
         }
     }
@@ -174,20 +214,29 @@ impl Vendors {
             Act::Withhold(which) => which.clone(),
             _ => Vec::new(),
         };
-        let images: Vec<Value> = (0..job.images)
+        let host = match &job.act {
+            Act::OtherHost => OTHER_HOST,
+            _ => "ideogram.ai",
+        };
+        let shown = match &job.act {
+            Act::Empty => 0,
+            _ => job.images,
+        };
+        let images: Vec<Value> = (0..shown)
             .map(|i| {
                 if withheld.contains(&i) {
                     json!({"is_image_safe": false, "url": null, "seed": i})
                 } else {
-                    let url = format!("https://ideogram.ai/api/images/{id}/{i}.png?exp=1");
+                    let url = format!("https://{host}/api/images/{id}/{i}.png?exp=1");
                     json!({"is_image_safe": true, "url": url, "seed": 100 + i})
                 }
             })
             .collect();
-        FakeReply::json(
-            200,
-            &json!({"generation_id": id, "status": "completed", "usage_cost_usd_micros": 60_000 * job.images, "data": images}),
-        )
+        let mut answer = json!({"generation_id": id, "status": "completed", "data": images});
+        if !matches!(job.act, Act::Empty) {
+            answer["usage_cost_usd_micros"] = json!(60_000 * job.images);
+        }
+        FakeReply::json(200, &answer)
     }
 
     fn file(&self, path: &str) -> FakeReply {
@@ -200,7 +249,15 @@ impl Vendors {
         job.downloads += 1;
         let file = png(width, height, seed);
         match &job.act {
+            Act::Gone => FakeReply::status(404),
             Act::Html => FakeReply::bytes(200, "text/html", "<html>busy</html>"),
+            Act::FileDown { index, times } if *index == usize::from(seed) => {
+                job.misses += 1;
+                if job.misses <= *times {
+                    return FakeReply::status(503);
+                }
+                FakeReply::bytes(200, "image/png", file)
+            }
             Act::CutFiles(times) if job.downloads <= *times => {
                 let half = file.len() / 2;
                 FakeReply::bytes(200, "image/png", file[..half].to_vec())
@@ -230,17 +287,31 @@ impl Vendors {
                     Act::Bytes { delay_ms } => delay_ms,
                     _ => 0,
                 };
-                self.accept(request, act, images);
+                let id = self.accept(request, act.clone(), images);
                 let (width, height) = self.state().size.unwrap_or((1024, 1024));
+                let picture = |i: usize| {
+                    let mut file = png(width, height, i as u8);
+                    if matches!(&act, Act::CutImages(which) if which.contains(&i)) {
+                        file.truncate(file.len() / 2);
+                    }
+                    file
+                };
                 let data: Vec<Value> = (0..images)
-                    .map(|i| json!({"b64_json": STANDARD.encode(png(width, height, i as u8))}))
+                    .map(|i| match &act {
+                        Act::Links => {
+                            json!({"url": format!("https://{OTHER_HOST}/api/images/{id}/{i}.png")})
+                        }
+                        _ => json!({"b64_json": STANDARD.encode(picture(i))}),
+                    })
                     .collect();
                 let usage =
                     json!({"input_tokens": 10, "output_tokens": 1_000, "total_tokens": 1_010});
-                let answer = json!({"created": 1, "data": data, "usage": usage});
-                FakeReply::json(200, &answer)
-                    .chunked(3_001)
-                    .delayed(delay_ms)
+                let answer = json!({"created": 1, "data": data, "usage": usage}).to_string();
+                let mut reply = FakeReply::bytes(200, "application/json", answer.clone());
+                if let Act::CutAnswer { before_end } = &act {
+                    reply = reply.cut_after(answer.len() - before_end);
+                }
+                reply.chunked(3_001).delayed(delay_ms)
             }
         }
     }

@@ -1,0 +1,43 @@
+// `POST /mode?is=pass|fail|throw|hang` says what happens to every other request; `GET /mode` tells it, how many requests
+// came since the mode was set, and how many bytes the last of them were answered with. Memory of the one isolate is enough:
+// a stack is one process.
+const REMEMBERED = 100;
+let mode = "pass";
+let calls = 0;
+let bytes = [];
+
+export default {
+  async fetch(request, env) {
+    const url = new URL(request.url);
+    if (url.pathname === "/mode") {
+      if (request.method === "POST") {
+        const wanted = url.searchParams.get("is");
+        if (!["pass", "fail", "throw", "hang"].includes(wanted)) {
+          return Response.json({ error: "is: pass, fail, throw or hang" }, { status: 400 });
+        }
+        mode = wanted;
+        calls = 0;
+        bytes = [];
+      }
+      return Response.json({ mode, calls, bytes });
+    }
+    calls += 1;
+    switch (mode) {
+      case "fail":
+        return new Response("out of order", { status: 500 });
+      case "throw":
+        throw new Error("out of order");
+      case "hang":
+        // Longer than any caller waits.
+        await new Promise((done) => setTimeout(done, 10_000));
+        return new Response("too late", { status: 504 });
+      default: {
+        const answer = await env.CONFIG_SERVICE.fetch(request);
+        const body = await answer.arrayBuffer();
+        bytes = [...bytes.slice(1 - REMEMBERED), body.byteLength];
+        // A status without a body refuses even an empty one.
+        return new Response(body.byteLength > 0 ? body : null, answer);
+      }
+    }
+  },
+};

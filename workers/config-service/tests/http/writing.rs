@@ -1,0 +1,356 @@
+//! The write path: round trips, repetition, faults, audit chain, publication.
+
+use crate::new_instance;
+use crate::support::*;
+use http::Method;
+use platform::fakes::When;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_mutation_is_two_round_trips_and_one_put() {
+    let service = Service::new();
+    service.get(ADMIN, "/session").await;
+    service.settle().await;
+    let (batches, puts) = (
+        service.ports.world.faults.calls("database"),
+        service.ports.world.faults.calls("kv.put"),
+    );
+    service
+        .post(ADMIN, "/instance", &new_instance("Staging"))
+        .await;
+    assert_eq!(service.ports.world.faults.calls("database") - batches, 2);
+    assert_eq!(service.ports.world.faults.calls("kv.put") - puts, 1);
+    let batches = service.ports.world.faults.calls("database");
+    service.get(ADMIN, "/instance/staging").await;
+    assert_eq!(service.ports.world.faults.calls("database") - batches, 1);
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn a_repeated_post_is_answered_once_and_shows_its_secret_for_ten_minutes() {
+    let service = Service::new();
+    let post = async |path: &str, key: &str, body: &Value| {
+        service
+            .app
+            .post(path)
+            .key(ADMIN)
+            .header("idempotency-key", key)
+            .json(body)
+            .send()
+            .await
+    };
+    let body = json!({"user_id": USER_USER, "name": "laptop"});
+    let first = post("/api-key", "k-1", &body).await;
+    let second = post("/api-key", "k-1", &body).await;
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (201, 201));
+    assert_eq!(first.json()["api_key"], second.json()["api_key"]);
+    assert_eq!(second.header("idempotent-replayed"), "true");
+    assert_eq!(second.header("location"), first.header("location"));
+    assert_eq!(first.header("idempotent-replayed"), "");
+    assert_eq!(service.count("api_keys WHERE name = 'laptop'").await, 1);
+    let stored = service
+        .row("SELECT response, sealed FROM idempotency")
+        .await;
+    assert!(stored.flag("sealed") && !stored.text("response").unwrap().contains("sy_"));
+    let other = post(
+        "/api-key",
+        "k-1",
+        &json!({"user_id": USER_USER, "name": "other"}),
+    )
+    .await;
+    assert_eq!(other.outcome(), (422, "idempotency_mismatch".into()));
+    service.ports.world.clock.advance(600_000);
+    assert_eq!(
+        post("/api-key", "k-1", &body).await.outcome(),
+        (409, "secret_already_shown".into())
+    );
+    service.ports.world.clock.advance(24 * 3_600_000);
+    let next_day = post("/api-key", "k-1", &body).await;
+    assert_eq!(next_day.status, 201);
+    assert_ne!(next_day.json()["key_id"], first.json()["key_id"]);
+
+    let project = json!({"instance_id": "production", "name": "Once"});
+    let first = post("/project", "p", &project).await.json();
+    service.ports.world.clock.advance(3_600_000);
+    assert_eq!(
+        post("/project", "p", &project).await.json()["project_id"],
+        first["project_id"]
+    );
+    assert_eq!(
+        post("/project", "q", &project).await.outcome(),
+        (409, "conflict".into())
+    );
+    assert_eq!(
+        post("/project", &"k".repeat(256), &project).await.outcome(),
+        (400, "invalid_field".into())
+    );
+    assert_eq!(
+        service
+            .post(
+                USER,
+                "/project",
+                &json!({"instance_id": "development", "name": "x"})
+            )
+            .await
+            .status,
+        201
+    );
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn change_and_audit_row_are_together_when_the_database_fails() {
+    let service = Service::new();
+    service.get(ADMIN, "/session").await;
+    service.settle().await;
+    let faults = &service.ports.world.faults;
+    let post = async |name: &str| {
+        service
+            .post(
+                ADMIN,
+                "/project",
+                &json!({"instance_id": "production", "name": name}),
+            )
+            .await
+    };
+    // The write never arrives.
+    faults.fail("database", 2, When::Before);
+    let lost = post("before").await;
+    assert_eq!(lost.outcome(), (503, "database_unavailable".into()));
+    assert_eq!(lost.header("x-should-retry"), "true");
+    assert_eq!(
+        (
+            service.count("projects WHERE name = 'before'").await,
+            service.count("audit_log").await
+        ),
+        (0, 0)
+    );
+    // It arrives and its answer is lost: the audit entry tells.
+    faults.fail("database", 2, When::After);
+    let done = post("after").await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    assert_eq!(
+        (
+            service.count("projects WHERE name = 'after'").await,
+            service.count("audit_log").await
+        ),
+        (1, 1)
+    );
+    // A read is repeated once.
+    faults.fail("database", 1, When::Before);
+    assert_eq!(post("read").await.status, 201);
+    faults.fail_every("database", When::Before);
+    assert_eq!(
+        post("down").await.outcome(),
+        (503, "database_unavailable".into())
+    );
+    assert_eq!(
+        service.get(ADMIN, "/instance/production").await.outcome(),
+        (503, "database_unavailable".into())
+    );
+    faults.heal_all();
+    assert_eq!(post("up").await.status, 201);
+    assert_eq!(service.count("audit_log").await, 3);
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn publication_that_fails_is_repeated_and_then_swept() {
+    let service = Service::new();
+    let faults = &service.ports.world.faults;
+    faults.fail("kv.put", 1, When::Before);
+    assert_eq!(
+        service
+            .post(ADMIN, "/instance", &json!({"name": "one"}))
+            .await
+            .status,
+        201
+    );
+    assert!(service.ports.kv.newest("cfg:v1:one").is_none());
+    service.settle().await;
+    assert!(service.ports.kv.newest("cfg:v1:one").is_some());
+    assert_eq!(
+        service
+            .row("SELECT published_version AS n FROM instances WHERE instance_id = 'one'")
+            .await
+            .int("n"),
+        Some(1)
+    );
+    faults.fail_every("kv.put", When::Before);
+    assert_eq!(
+        service
+            .post(ADMIN, "/instance", &json!({"name": "two"}))
+            .await
+            .status,
+        201
+    );
+    service.settle().await;
+    assert_eq!(service.deps.sweep().await.published, 0);
+    faults.heal_all();
+    // The seed's three are unpublished too.
+    let swept = service.deps.sweep().await;
+    assert_eq!((swept.published, swept.failed_steps), (4, 0));
+    assert!(service.ports.kv.newest("cfg:v1:two").is_some());
+    assert_eq!(service.deps.sweep().await.published, 0);
+    service.ports.world.clock.advance(12 * 3_600_000 + 1);
+    assert_eq!(service.deps.sweep().await.confirmed, 5);
+    assert_eq!(service.deps.sweep().await.confirmed, 0);
+    // One failing step does not stop the next.
+    service.run("INSERT INTO idempotency (principal, route, key, request_sha256, status, response, created_at, expires_at) VALUES ('p', 'r', 'k', hex(zeroblob(32)), 200, '{}', '2025-01-01T00:00:00.000Z', '2025-01-02T00:00:00.000Z')").await;
+    faults.fail("database", 1, When::Before);
+    let swept = service.deps.sweep().await;
+    assert_eq!((swept.failed_steps, swept.forgotten), (1, 1));
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn the_audit_chain_can_be_recomputed() {
+    let service = Service::new();
+    service
+        .post(
+            ADMIN,
+            "/project",
+            &json!({"instance_id": "production", "name": "one"}),
+        )
+        .await;
+    service.post(ADMIN, "/instance", &new_instance("Two")).await;
+    service
+        .put(
+            ADMIN,
+            "/instance/production/provider-key/openai",
+            &json!({"api_key": "canary-0123456789-0123456789"}),
+        )
+        .await;
+    let mut prev = auth::chain::FIRST_PREV_HASH.to_owned();
+    for seq in 1..=3 {
+        let row = service
+            .row(&format!(
+                "SELECT * FROM audit_log WHERE org_id = '{ACME}' AND seq = {seq}"
+            ))
+            .await;
+        let text = |name: &str| row.text(name).map_or(Value::Null, Value::from);
+        let parsed = |name: &str| {
+            row.text(name)
+                .map_or(Value::Null, |t| serde_json::from_str(t).unwrap())
+        };
+        let entry = json!({
+            "org_id": text("org_id"), "seq": seq, "at": text("at"), "actor": parsed("actor"), "action": text("action"),
+            "target_type": text("target_type"), "target_id": text("target_id"), "instance_id": text("instance_id"),
+            "before": parsed("before"), "after": parsed("after"), "request_id": text("request_id"), "ip": text("ip"), "prev_hash": prev,
+        });
+        assert_eq!(row.text("prev_hash"), Some(prev.as_str()));
+        prev = auth::chain::entry_hash(&prev, &entry);
+        assert_eq!(row.text("hash"), Some(prev.as_str()), "entry {seq}");
+        assert!(!entry.to_string().contains("canary"));
+    }
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn parallel_writers_make_a_chain_without_gap() {
+    let service = Service::new();
+    // Each round trip takes a while, so that all of them read the same head of the chain.
+    service.ports.world.faults.slow("database", 5);
+    let writes = (0..20).map(|n| {
+        let service = &service;
+        async move {
+            service
+                .post(
+                    ADMIN,
+                    "/project",
+                    &json!({"instance_id": "production", "name": format!("p{n}")}),
+                )
+                .await
+                .status
+                .as_u16()
+        }
+    });
+    let statuses = futures_util::future::join_all(writes).await;
+    let done = statuses.iter().filter(|status| **status == 201).count() as i64;
+    assert!(
+        done >= 5 && statuses.iter().all(|status| [201, 503].contains(status)),
+        "{statuses:?}"
+    );
+    assert_eq!(service.count("audit_log").await, done);
+    assert_eq!(
+        service
+            .count("projects WHERE instance_id = 'production'")
+            .await,
+        done + 1
+    );
+    let row = service.row("SELECT max(seq) AS n FROM audit_log").await;
+    assert_eq!(row.int("n"), Some(done));
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn bodies_are_told_wrong_only_to_who_may_ask() {
+    let service = Service::new();
+    let bad = json!({"nmae": "x"});
+    assert_eq!(
+        service.post(USER, "/organization", &bad).await.outcome(),
+        (403, "role_required".into())
+    );
+    assert_eq!(
+        service.post(ROOT, "/organization", &bad).await.outcome(),
+        (400, "unknown_field".into())
+    );
+    assert_eq!(
+        service
+            .post(ROOT, "/organization", &json!({"name": "x"}))
+            .await
+            .outcome()
+            .0,
+        400
+    );
+    assert_eq!(
+        service
+            .post(
+                ROOT,
+                "/organization",
+                &json!({"name": "", "billing_email": "a@b"})
+            )
+            .await
+            .outcome(),
+        (400, "invalid_field".into())
+    );
+    let text = service
+        .app
+        .post("/organization")
+        .key(ROOT)
+        .text("text/plain", "x")
+        .send()
+        .await;
+    assert_eq!(text.outcome(), (415, "unsupported_media_type".into()));
+    let large = service
+        .app
+        .post("/organization")
+        .key(USER)
+        .text("application/json", "x".repeat(300_000))
+        .send()
+        .await;
+    assert_eq!(large.outcome(), (413, "payload_too_large".into()));
+    let trailing = service
+        .app
+        .post("/organization")
+        .key(ROOT)
+        .text("application/json", "{} {}")
+        .send()
+        .await;
+    assert_eq!(trailing.status, 400);
+    assert_eq!(
+        service
+            .app
+            .request(Method::PATCH, "/session")
+            .key(ROOT)
+            .send()
+            .await
+            .outcome(),
+        (405, "method_not_allowed".into())
+    );
+    assert_eq!(
+        service.get(ROOT, "/nowhere").await.outcome(),
+        (404, "not_found".into())
+    );
+    service.settle().await;
+}

@@ -1,0 +1,141 @@
+/** States of `/admin/users` and `/admin/keys` for `pages.ts`. */
+import type { App } from "./harness";
+import type { PageState } from "./pages";
+
+const button = ({ page }: App, name: string) => page.getByRole("button", { name }).first();
+
+async function menu(app: App, row: string | RegExp, item: string): Promise<void> {
+  await app.page.getByRole("button", { name: row }).first().click();
+  await app.page.getByRole("menuitem", { name: item }).click();
+  await app.page.getByRole("dialog").waitFor();
+}
+
+/** The list fails and everything else works. */
+async function failing({ page, watch }: App, path: string): Promise<void> {
+  watch.expects(500, /^\/api\/config-service\//);
+  const body = { error: "internal_error", message: "The service failed.", hint: "Try again.", docs: "/docs/errors#internal_error", request_id: "01a21cf0-eab1-7b40-aae7-c3f8b64ebc74" };
+  await page.route(`**/api/config-service${path}*`, (route) => route.fulfill({ status: 500, json: body }));
+  await page.reload();
+  await page.getByText("The service failed.").waitFor();
+}
+
+const OF_ADMIN = /^Actions for (?!user@)/;
+
+export const accessPages: readonly PageState[] = [
+  { name: "users", path: "/admin/users", as: "admin" },
+  { name: "users-superadmin", path: "/admin/users", as: "superadmin" },
+  { name: "users-empty", path: "/admin/users?q=nobody-has-this", as: "admin" },
+  { name: "users-error", path: "/admin/users", as: "admin", prepare: (app) => failing(app, "/user?") },
+  { name: "users-no-right", path: "/admin/users", as: "user" },
+  {
+    name: "users-create",
+    path: "/admin/users",
+    as: "admin",
+    prepare: async (app) => {
+      await button(app, "Create user").click();
+      await app.page.getByRole("dialog").getByRole("button", { name: "Create user" }).click();
+      await app.page.getByText("Enter an email address.").waitFor();
+    },
+  },
+  { name: "users-edit", path: "/admin/users?q=user%40acme", as: "admin", prepare: (app) => menu(app, "Actions for user@acme.example", "Edit") },
+  {
+    name: "users-own-guards",
+    path: "/admin/users?q=admin%40acme",
+    as: "admin",
+    prepare: async (app) => {
+      await button(app, "Actions for admin@acme.example").click();
+      await app.page.getByRole("menu").waitFor();
+    },
+  },
+  { name: "users-delete", path: "/admin/users?q=user%40acme", as: "admin", prepare: (app) => menu(app, "Actions for user@acme.example", "Delete") },
+  {
+    name: "users-last-admin",
+    path: "/admin/users?q=admin%40foreign",
+    as: "superadmin",
+    prepare: async (app) => {
+      await menu(app, "Actions for admin@foreign.example", "Disable");
+      await app.page.getByText("This is the last active administrator").first().waitFor();
+    },
+  },
+  {
+    name: "access-matrix",
+    path: "/admin/users?tab=access",
+    as: "admin",
+    prepare: async ({ page }) => {
+      // Changed, and not saved.
+      await page.getByLabel("user@acme.example may use Production").click();
+      await page.getByRole("button", { name: "Save access of user@acme.example" }).waitFor();
+    },
+  },
+  { name: "organizations", path: "/admin/users?tab=organizations", as: "superadmin" },
+  { name: "keys", path: "/admin/keys", as: "admin" },
+  {
+    name: "keys-expiring",
+    path: "/admin/keys",
+    as: "admin",
+    prepare: async ({ page }) => {
+      const soon = new Date(Date.now() + 3 * 86_400_000).toISOString();
+      await page.route("**/api/config-service/api-key*", async (route) => {
+        if (route.request().method() !== "GET") return route.fallback();
+        const response = await route.fetch();
+        const list = (await response.json()) as { items: object[] };
+        const [first, ...rest] = list.items;
+        await route.fulfill({ response, json: { ...list, items: [{ ...first, state: "expiring", expires_at: soon }, ...rest] } });
+      });
+      await page.reload();
+      await page.getByRole("row").getByText("Expiring").first().waitFor();
+    },
+  },
+  { name: "keys-user", path: "/admin/keys", as: "user" },
+  { name: "keys-empty", path: "/admin/keys?status=orphaned", as: "user" },
+  { name: "keys-error", path: "/admin/keys", as: "admin", prepare: (app) => failing(app, "/api-key") },
+  {
+    name: "keys-create",
+    path: "/admin/keys",
+    as: "admin",
+    prepare: async (app) => {
+      await button(app, "Create key").click();
+      await app.page.getByRole("radio", { name: "Chosen scopes" }).click();
+    },
+  },
+  {
+    name: "keys-show-once",
+    path: "/admin/keys",
+    as: "admin",
+    prepare: async ({ page }) => {
+      // An answer of the page's own: pictures must not use up the 20 keys of the owner.
+      const made = { key_id: "4fGh7kQ2mZ0a", api_key: `sy_4fGh7kQ2mZ0a_${"x".repeat(49)}`, shown_once: true, last4: "xxxx", name: "picture", expires_at: null, version: 1 };
+      const key = { ...made, api_key: undefined, secret_first_used_at: null, instance_ids: null };
+      await page.route("**/api/config-service/api-key", (route) => (route.request().method() === "POST" ? route.fulfill({ status: 201, json: made }) : route.fallback()));
+      await page.route("**/api/config-service/api-key/4fGh7kQ2mZ0a", (route) => route.fulfill({ status: 200, json: key }));
+      await page.getByRole("button", { name: "Create key" }).first().click();
+      await page.getByRole("dialog").getByLabel("Name").fill("picture");
+      await page.getByRole("dialog").getByRole("button", { name: "Create key" }).click();
+      await page.getByText("Not used yet").waitFor();
+    },
+  },
+  { name: "keys-details", path: "/admin/keys", as: "admin", prepare: (app) => menu(app, OF_ADMIN, "Details") },
+  { name: "keys-rotate", path: "/admin/keys?status=active", as: "admin", prepare: (app) => menu(app, OF_ADMIN, "Rotate") },
+  { name: "keys-narrow", path: "/admin/keys?status=active", as: "admin", prepare: (app) => menu(app, OF_ADMIN, "Rename or narrow") },
+  { name: "keys-revoke", path: "/admin/keys?status=active", as: "superadmin", prepare: (app) => menu(app, /^Actions for (?!.*super)/, "Revoke") },
+  {
+    name: "keys-conflict",
+    path: "/admin/keys?status=active",
+    as: "admin",
+    prepare: async (app) => {
+      const { page, watch } = app;
+      watch.expects(412, /\/api-key\//);
+      const current = { name: "named by somebody else", scopes: ["images:read", "config:read"] };
+      await page.route("**/api/config-service/api-key/*", (route) =>
+        route.request().method() === "PATCH"
+          ? route.fulfill({ status: 412, json: { error: "version_mismatch", message: "It was changed meanwhile.", hint: "Read it again.", request_id: "r", details: { current, current_version: 2 } } })
+          : route.fallback(),
+      );
+      await menu(app, OF_ADMIN, "Rename or narrow");
+      await page.getByRole("dialog").getByLabel("Name").fill("named by me");
+      await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+      await page.getByText("Somebody else changed this key meanwhile").waitFor();
+    },
+  },
+  { name: "sessions", path: "/admin/keys?tab=sessions", as: "admin" },
+];

@@ -1,0 +1,120 @@
+/** One browser with the application in it, and what tests do with it. */
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import type { Page } from "playwright-core";
+import { expect } from "vitest";
+import type { StackFacts } from "./stack";
+import type { Watch } from "./watch";
+
+export type Theme = "light" | "dark";
+export const THEMES: readonly Theme[] = ["light", "dark"];
+
+const AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+const axeSource = readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+interface AxeViolation {
+  id: string;
+  impact: string | null;
+  help: string;
+  nodes: { html: string; failureSummary?: string }[];
+}
+
+export class App {
+  readonly page: Page;
+  readonly watch: Watch;
+  readonly stack: StackFacts;
+
+  constructor(page: Page, watch: Watch, stack: StackFacts) {
+    this.page = page;
+    this.watch = watch;
+    this.stack = stack;
+  }
+
+  key(holder = "admin"): string {
+    const key = this.stack.keys[holder];
+    if (key === undefined) throw new Error(`the stack has no key of "${holder}"; start it with --seed-tests`);
+    return key;
+  }
+
+  /** Signs in by the exchange itself, without the form: the cookie is what later pages need. */
+  async signIn(holder = "admin"): Promise<void> {
+    const answer = await this.page.request.post("/auth/session", {
+      headers: { "X-Switchyard-Console": "1", Origin: this.stack.baseUrl },
+      data: { api_key: this.key(holder) },
+    });
+    if (answer.status() !== 200) throw new Error(`sign-in of ${holder}: ${answer.status()} ${await answer.text()}`);
+  }
+
+  /** Goes to a path and waits until the page has its heading and asks for nothing more. */
+  async open(path: string): Promise<void> {
+    await this.page.goto(path);
+    await this.settled();
+  }
+
+  async settled(): Promise<void> {
+    await this.page.locator("main h1").first().waitFor({ state: "attached" });
+    await this.page.waitForLoadState("networkidle");
+    await this.page.locator('[aria-busy="true"]').first().waitFor({ state: "detached" });
+    await this.page.evaluate(() => document.fonts.ready);
+  }
+
+  async theme(theme: Theme): Promise<void> {
+    await this.page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+  }
+
+  /** No violation of WCAG 2.2 A and AA, in both themes unless said. */
+  async axe(themes: readonly Theme[] = THEMES): Promise<void> {
+    const source = await axeSource;
+    for (const theme of themes) {
+      await this.theme(theme);
+      await this.page.evaluate(source);
+      const found = await this.page.evaluate(async (tags) => {
+        const { axe } = window as unknown as {
+          axe: { run: (context: Document, options: object) => Promise<{ violations: AxeViolation[] }> };
+        };
+        const result = await axe.run(document, { runOnly: { type: "tag", values: tags } });
+        return result.violations;
+      }, AXE_TAGS);
+      const told = found.flatMap((one) => one.nodes.map((node) => `${one.id}: ${one.help}\n  ${node.html}\n  ${node.failureSummary ?? ""}`));
+      expect(told, `axe, ${theme}`).toEqual([]);
+    }
+  }
+
+  /** How far the page moved by itself since it was loaded: cumulative layout shift. */
+  async shift(): Promise<number> {
+    return this.page.evaluate(() => (window as unknown as { __shift: number }).__shift);
+  }
+
+  /** Nothing is wider than the window, and no marked text is cut off. */
+  async fits(): Promise<void> {
+    const wide = await this.page.evaluate(() => {
+      const limit = document.documentElement.clientWidth;
+      if (document.documentElement.scrollWidth <= limit) return [];
+      const scrolls = (element: Element | null): boolean => {
+        for (let at = element; at !== null && at !== document.body; at = at.parentElement) {
+          if (/auto|scroll|hidden|clip/.test(getComputedStyle(at).overflowX)) return true;
+        }
+        return false;
+      };
+      return [...document.querySelectorAll("body *")]
+        .filter((element) => element.getBoundingClientRect().right > limit + 0.5 && !scrolls(element.parentElement))
+        .map((element) => element.outerHTML.slice(0, 160));
+    });
+    expect(wide, `wider than the window at ${this.page.viewportSize()?.width ?? 0} px`).toEqual([]);
+  }
+
+  /** API calls since the last time, as `GET /api/..` without the query. */
+  takeCalls(): string[] {
+    return this.watch.calls.splice(0).map((call) => `${call.method} ${call.path.split("?")[0] ?? ""}`);
+  }
+
+  /** The element with the focus, as a person would name it. */
+  async focused(): Promise<string> {
+    return this.page.evaluate(() => {
+      const at = document.activeElement;
+      if (at === null || at === document.body) return "";
+      const label = at.getAttribute("aria-label") ?? (at as HTMLInputElement).labels?.[0]?.textContent ?? at.textContent;
+      return `${at.tagName.toLowerCase()} ${label.trim()}`;
+    });
+  }
+}

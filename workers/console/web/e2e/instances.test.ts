@@ -1,0 +1,179 @@
+/** J5: an instance from its creation to its end, provider keys, limits, and two people who edit it at once. */
+import { describe } from "vitest";
+import { type App, closeApp, expect, openApp, stack, test } from "./harness";
+
+const unique = (what: string) => `${what}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 6)}`;
+
+/** An instance of this test's own, made past the page. */
+async function made(name: string): Promise<string> {
+  const answer = await fetch(`${stack.baseUrl}/api/config-service/instance`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${stack.keys["admin"] ?? ""}`, "Content-Type": "application/json" },
+    body: JSON.stringify({ instance_id: name, name, status: "active" }),
+  });
+  expect(answer.status, await answer.text()).toBe(201);
+  return name;
+}
+
+async function openConfig(app: App, id: string): Promise<void> {
+  await app.signIn();
+  await app.open(`/admin/instances/${id}?tab=config`);
+}
+
+async function readInstance(id: string): Promise<unknown> {
+  const answer = await fetch(`${stack.baseUrl}/api/config-service/instance/${id}`, { headers: { Authorization: `Bearer ${stack.keys["admin"] ?? ""}` } });
+  return answer.json();
+}
+
+/** Changes a text of the form and saves it by the review. */
+async function edit(app: App, label: RegExp, value: string): Promise<void> {
+  await app.page.getByRole("textbox", { name: label }).fill(value);
+  await save(app);
+}
+
+async function save({ page }: App): Promise<void> {
+  await page.getByRole("button", { name: "Review and save" }).click();
+  await page.getByRole("dialog", { name: "Save these changes?" }).getByRole("button", { name: "Save" }).click();
+}
+
+describe("an instance", () => {
+  test("is created in steps, gets a key that is never shown again, and limits, and ends with its id typed", async ({ app }) => {
+    const id = unique("made");
+    const secret = `value-${id}`;
+    const { page } = app;
+    await app.signIn();
+    await app.open("/admin/instances");
+    await page.getByRole("button", { name: "Create instance" }).first().click();
+    const form = page.getByRole("dialog", { name: "Create instance" });
+    await form.getByRole("button", { name: "Next" }).click();
+    // Nothing was entered: the fault is said where it is.
+    await form.getByLabel("Name").waitFor();
+    await form.getByLabel("Name").fill(id);
+    expect(await form.getByLabel("Id").inputValue()).toBe(id);
+    for (const step of ["Step 2", "Step 3", "Step 4"]) {
+      await form.getByRole("button", { name: "Next" }).click();
+      await form.getByText(step).waitFor();
+    }
+    await form.getByRole("button", { name: "Create instance" }).click();
+    await page.waitForURL(`**/admin/instances/${id}*`);
+    await app.settled();
+
+    await page.getByRole("tab", { name: "Provider keys" }).click();
+    await page.getByRole("button", { name: "Set provider key" }).first().click();
+    const key = page.getByRole("dialog", { name: "Set provider key" });
+    await key.getByLabel("Provider").click();
+    await page.getByRole("option", { name: "openai" }).click();
+    await key.getByLabel(/^Key/).first().fill(secret);
+    await key.getByRole("button", { name: "Set key" }).click();
+    await key.waitFor({ state: "detached" });
+    await page.getByRole("row", { name: "openai" }).waitFor();
+    const read = await fetch(`${stack.baseUrl}/api/config-service/instance/${id}`, { headers: { Authorization: `Bearer ${app.key()}` } });
+    for (const text of [await page.content(), await read.text()]) expect(text).not.toContain(secret);
+
+    await page.getByRole("tab", { name: "Limits" }).click();
+    await page.getByRole("button", { name: "Actions for openai" }).click();
+    await page.getByRole("menuitem", { name: /limit/i }).first().click();
+    const limits = page.getByRole("dialog", { name: "Limits of openai" });
+    await limits.getByLabel("Requests").fill("7");
+    await limits.getByRole("button", { name: "Save limits" }).click();
+    await limits.waitFor({ state: "detached" });
+    await page.getByRole("row", { name: "openai" }).getByText("7").first().waitFor();
+
+    await page.getByRole("tab", { name: "Danger" }).click();
+    await page.getByRole("button", { name: "Delete instance" }).click();
+    const remove = page.getByRole("dialog", { name: `Delete ${id}?` });
+    expect(await remove.getByRole("button", { name: "Delete instance" }).isDisabled()).toBe(true);
+    await remove.getByLabel("to confirm").fill(id);
+    await remove.getByRole("button", { name: "Delete instance" }).click();
+    await page.waitForURL(/\/admin\/instances(\?|$)/);
+    await page.getByRole("row", { name: "Development" }).waitFor();
+    await page.getByRole("row", { name: id }).waitFor({ state: "detached" });
+  });
+
+  describe.each([
+    { window: "wide", viewport: { width: 1440, height: 900 } },
+    { window: "narrow", viewport: { width: 360, height: 800 } },
+  ])("edited by two at once in a $window window", ({ window, viewport }) => {
+    async function both(tell: (first: App, second: App, id: string) => Promise<void>): Promise<void> {
+      const id = await made(unique("both"));
+      const [first, second] = [await openApp({ viewport }), await openApp({ viewport })];
+      let failed = true;
+      try {
+        await openConfig(first, id);
+        await openConfig(second, id);
+        second.watch.expects(412, /^\/api\/config-service\/instance\//);
+        await tell(first, second, id);
+        failed = false;
+      } finally {
+        await closeApp(first, `first of two ${window}`, failed);
+        await closeApp(second, `second of two ${window}`, failed);
+      }
+    }
+
+    test("is saved once; the other sees both versions, and both changes stand", () =>
+      both(async (first, second, id) => {
+        await second.page.getByRole("textbox", { name: /^Environment/ }).fill("mine");
+        await edit(first, /^Name/, `${id} theirs`);
+        await first.page.getByText(`${id} theirs saved`).first().waitFor();
+        await save(second);
+        const conflict = second.page.getByRole("dialog", { name: "Somebody else changed this instance" });
+        await conflict.getByText("changed by them").waitFor();
+        await conflict.getByText("changed by you").waitFor();
+        await conflict.getByText(`${id} theirs`).first().waitFor();
+        await second.fits();
+        await second.axe(["light"]);
+        await conflict.getByRole("button", { name: "Apply mine on theirs" }).click();
+        await conflict.waitFor({ state: "detached" });
+        expect(await readInstance(id)).toMatchObject({ name: `${id} theirs`, environment: "mine" });
+      }));
+
+    test("a member that both changed is chosen, the rest is merged", () =>
+      both(async (first, second, id) => {
+        await second.page.getByRole("textbox", { name: /^Environment/ }).fill("mine");
+        await second.page.getByRole("textbox", { name: /^Name/ }).fill(`${id} mine`);
+        await edit(first, /^Name/, `${id} theirs`);
+        await first.page.getByText(`${id} theirs saved`).first().waitFor();
+        await save(second);
+        const conflict = second.page.getByRole("dialog", { name: "Somebody else changed this instance" });
+        await conflict.getByText("changed by both", { exact: true }).waitFor();
+        for (const version of ["theirs", "mine"]) await conflict.getByText(`${id} ${version}`, { exact: true }).waitFor();
+        await conflict.getByRole("radio", { name: "Keep theirs" }).check();
+        await second.fits();
+        await conflict.getByRole("button", { name: "Apply mine on theirs" }).click();
+        await conflict.waitFor({ state: "detached" });
+        expect(await readInstance(id)).toMatchObject({ name: `${id} theirs`, environment: "mine" });
+      }));
+  });
+
+  test("is paused once, however often the keys are pressed", async ({ app }) => {
+    const id = await made(unique("paused"));
+    const { page } = app;
+    await app.signIn();
+    await app.open(`/admin/instances/${id}?tab=danger`);
+    let sent = 0;
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    await page.route(`**/instance/${id}/pause`, async (route) => {
+      sent += 1;
+      await held;
+      await route.continue();
+    });
+    await page.getByRole("button", { name: "Pause", exact: true }).click();
+    const dialog = page.getByRole("dialog", { name: `Pause ${id}?` });
+    await dialog.getByLabel("Reason").fill("maintenance");
+    await page.keyboard.press("Control+Enter");
+    await dialog.locator("button[aria-busy]").waitFor();
+    await page.keyboard.press("Control+Enter");
+    await page.keyboard.press("Enter");
+    release();
+    await page.getByText("Paused: it takes no new work").waitFor();
+    expect(sent).toBe(1);
+    await page.getByText("maintenance").first().waitFor();
+    // Who and since when, and the way back, on whatever tab one is.
+    await page.getByRole("tab", { name: "Overview" }).click();
+    await page.getByText(/Since .*, by (key|session):/).waitFor();
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByRole("dialog", { name: `Resume ${id}?` }).getByRole("button", { name: "Resume" }).click();
+    await page.getByText("Paused: it takes no new work").waitFor({ state: "detached" });
+  });
+});

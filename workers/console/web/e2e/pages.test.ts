@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { closeApp, openApp } from "./harness";
+import { pages } from "./pages";
+
+/** The layout follows the window by style sheets alone, so one load serves all sizes. */
+const NARROW = { width: 360, height: 800 };
+/** Of section 7 of the console's specification, as Lighthouse counts it. */
+const MOST_SHIFT = 0.02;
+
+test.for(pages)("$name is accessible in both themes, and fits a wide and a narrow window", async ({ name, path, as, prepare }) => {
+  const app = await openApp();
+  let failed = true;
+  try {
+    if (as !== null) await app.signIn(as);
+    await app.open(path);
+    expect(await app.shift(), "layout shift while it loads").toBeLessThanOrEqual(MOST_SHIFT);
+    await prepare?.(app);
+    await app.axe();
+    await app.fits();
+    await app.page.setViewportSize(NARROW);
+    await app.axe(["light"]);
+    await app.fits();
+    failed = false;
+  } finally {
+    await closeApp(app, name, failed);
+  }
+});

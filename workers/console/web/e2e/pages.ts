@@ -1,0 +1,46 @@
+/** Every page and every state of it that must be seen: axe, overflow and pictures go through this list. */
+import { accessPages } from "./access.pages";
+import type { App } from "./harness";
+import { instancePages } from "./instances.pages";
+import { playStates } from "./play_states";
+
+export interface PageState {
+  /** Unique; names the picture: `instances-empty`. */
+  name: string;
+  path: string;
+  /** Holder of the key; signed out when `null`. */
+  as: string | null;
+  /** Brings the page into its state: opens a dialog, provokes an error (say it: `app.watch.expects(..)`). */
+  prepare?: (app: App) => Promise<void>;
+}
+
+const WRONG_KEY = "sy_4fGh7kQ2mZ0a_";
+
+export const pages: readonly PageState[] = [
+  { name: "login", path: "/login", as: null },
+  {
+    name: "login-error",
+    path: "/login",
+    as: null,
+    prepare: async ({ page }) => {
+      await page.getByLabel("API key", { exact: false }).first().fill(WRONG_KEY);
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByText("characters, this text has").waitFor();
+    },
+  },
+  { name: "play-signed-out", path: "/play", as: null },
+  { name: "play", path: "/play", as: "admin" },
+  ...playStates,
+  ...instancePages,
+  ...accessPages,
+  { name: "not-found", path: "/admin/nothing-here", as: "admin" },
+  {
+    name: "shortcuts",
+    path: "/play",
+    as: "admin",
+    prepare: async ({ page }) => {
+      await page.keyboard.press("?");
+      await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+    },
+  },
+];

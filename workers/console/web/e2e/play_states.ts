@@ -1,0 +1,88 @@
+/** States of the playground that must be seen. */
+import type { App } from "./harness";
+import type { PageState } from "./pages";
+
+const GENERATE = /\/api\/image-gen\/generate$/;
+const PATH = "/play?instance=development";
+
+async function generate({ page }: App, prompt: string): Promise<void> {
+  await page.getByLabel("Prompt").fill(prompt);
+  await page.getByRole("button", { name: "Generate", exact: true }).click();
+}
+
+/** The picture is drawn, so that nothing moves any more. */
+async function made(app: App): Promise<void> {
+  await generate(app, "a lighthouse at dawn, oil on canvas");
+  await app.page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 40_000 });
+  await app.page.waitForFunction(() => document.querySelector<HTMLImageElement>("figure img")?.naturalWidth);
+}
+
+export const playStates: readonly PageState[] = [
+  { name: "play-made", path: PATH, as: "admin", prepare: made },
+  {
+    name: "play-code",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      await made(app);
+      await app.page.getByRole("tab", { name: "Code" }).click();
+      await app.page.getByRole("group", { name: "Language" }).waitFor();
+    },
+  },
+  {
+    name: "play-refused",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      app.watch.expects(422, GENERATE);
+      await generate(app, "a lighthouse at dawn sim:unsafe");
+      await app.page.getByRole("alert").waitFor();
+    },
+  },
+  {
+    name: "play-limited",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      app.watch.expects(429, GENERATE);
+      await generate(app, "a lighthouse at dawn sim:429=600");
+      await app.page.getByRole("button", { name: /^Retry in / }).waitFor();
+    },
+  },
+  {
+    name: "play-models-error",
+    path: PATH,
+    as: "admin",
+    prepare: async ({ page, watch }) => {
+      watch.expects(503, /\/v1\/models/);
+      await page.route("**/api/image-gen/v1/models*", (route) =>
+        route.fulfill({ status: 503, json: { error: { message: "The configuration does not answer.", code: "config_unavailable", type: "server_error" } } }),
+      );
+      await page.reload();
+      await page.getByText("The models could not be loaded").waitFor();
+    },
+  },
+  {
+    name: "play-watching",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      app.watch.expects(504, GENERATE);
+      await app.page.getByRole("button", { name: "More options" }).click();
+      await app.page.getByLabel("Watch the job after").selectOption("5000");
+      await generate(app, "a lighthouse at dawn sim:queue=40s");
+      await app.page.getByText("504 provider_timeout").waitFor();
+    },
+  },
+  {
+    name: "play-field-errors",
+    path: PATH,
+    as: "admin",
+    prepare: async ({ page }) => {
+      await page.getByRole("button", { name: "Use another key" }).click();
+      await page.getByLabel("API key").fill("sy_short");
+      await page.getByRole("button", { name: "Generate", exact: true }).click();
+      await page.getByText("Describe the picture.").waitFor();
+    },
+  },
+];

@@ -1,0 +1,98 @@
+/** Above the page: offline, the session's end, another build, ignored parts of the address. */
+import { useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useRouterState } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
+import { probe } from "../../api/connection";
+import { useConnection } from "../../api/connection_hooks";
+import { useSession } from "../../api/session";
+import { clockTime } from "../../format/time";
+import { announce, Banner, toast, useNow } from "../../ui";
+import { dropped } from "./search";
+
+const PROBE_MS = 2_000;
+const WARN_BEFORE_MS = 10 * 60_000;
+
+export function Banners() {
+  const connection = useConnection();
+  return (
+    <div className="flex flex-col gap-2 px-4 pt-3 empty:hidden sm:px-7">
+      {!connection.online && (
+        <Banner tone="warn" title="Offline: the console does not answer">
+          What is on the page stays, as of {clockTime(connection.lastAnswer)}. It refreshes by itself when the console answers again.
+        </Banner>
+      )}
+      <Expiry />
+    </div>
+  );
+}
+
+function Expiry() {
+  const session = useSession();
+  const now = useNow(10_000);
+  if (session === null) return null;
+  const left = Date.parse(session.expiresAt) - now;
+  if (!(left > 0 && left <= WARN_BEFORE_MS)) return null;
+  return (
+    <Banner tone="warn" title={`Your session ends at ${clockTime(session.expiresAt)}`}>
+      You can go on working: the page asks for your key when the time has come, and keeps what you typed.
+    </Banner>
+  );
+}
+
+/** Asks when the browser loses its network, and while offline every two seconds; back again, all is fetched anew. */
+export function useRecovery(): void {
+  const { online } = useConnection();
+  const client = useQueryClient();
+  const was = useRef(online);
+  useEffect(() => {
+    const ask = () => void probe();
+    window.addEventListener("offline", ask);
+    window.addEventListener("online", ask);
+    return () => {
+      window.removeEventListener("offline", ask);
+      window.removeEventListener("online", ask);
+    };
+  }, []);
+  useEffect(() => {
+    if (online && !was.current) {
+      announce("The console answers again");
+      void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "session" });
+    }
+    was.current = online;
+    if (online) return;
+    const timer = setInterval(() => void probe(), PROBE_MS);
+    return () => clearInterval(timer);
+  }, [online, client]);
+}
+
+/** Another build answers: says so once. */
+export function useVersionNotice(): void {
+  const { newBuild } = useConnection();
+  useEffect(() => {
+    if (newBuild === null) return;
+    toast({
+      tone: "info",
+      title: "A new version is here",
+      text: "This page is of an older build. Reload when you have finished what you are doing.",
+      action: { label: "Reload", run: () => location.reload() },
+    });
+  }, [newBuild]);
+}
+
+/** Parameters that no schema took are removed from the address, and named. */
+export function useAddressNotice(): void {
+  const navigate = useNavigate();
+  const raw = useRouterState({ select: (state) => state.location.search as Record<string, unknown> });
+  const taken = useRouterState({
+    select: (state) => Object.assign({}, ...state.matches.map((match) => match._strictSearch)) as Record<string, unknown>,
+  });
+  const settled = useRouterState({ select: (state) => state.status === "idle" });
+  const names = settled ? dropped(raw, taken).join(", ") : "";
+  useEffect(() => {
+    if (names === "") return;
+    toast({ tone: "warn", title: "A part of the address was ignored", text: `Not understood: ${names}.` });
+    void navigate({ to: ".", replace: true, search: taken as never });
+    // `taken` belongs to `names`; as a dependency it would only repeat the notice.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [names, navigate]);
+}

@@ -1,0 +1,52 @@
+import { Badge, type Column, Id, Time } from "../../ui";
+import { money } from "../../format/money";
+import { type Budget, keySummary, STATUS } from "./model";
+import type { InstanceSummary } from "./queries";
+
+export function StatusBadge({ status }: { status: InstanceSummary["status"] }) {
+  return (
+    <Badge tone={STATUS[status].tone} dot>
+      {STATUS[status].text}
+    </Badge>
+  );
+}
+
+export const instanceColumns = (withOrganization: boolean): Column<InstanceSummary>[] => [
+  { id: "name", header: "Name", main: true, value: (row) => row.name, cell: (row) => row.name },
+  { id: "id", header: "Id", value: (row) => row.instance_id, cell: (row) => <code className="text-sm">{row.instance_id}</code> },
+  ...(withOrganization
+    ? [{ id: "organization", header: "Organization", hidden: true, value: (row: InstanceSummary) => row.org_id, cell: (row: InstanceSummary) => <Id id={row.org_id} what="organization id" /> }]
+    : []),
+  { id: "environment", header: "Environment", value: (row) => row.environment, cell: (row) => row.environment ?? <None /> },
+  { id: "status", header: "Status", value: (row) => STATUS[row.status].text, cell: (row) => <StatusBadge status={row.status} /> },
+  { id: "keys", header: "Provider keys", value: (row) => keySummary(row.key_states ?? null)?.set, cell: (row) => <Keys states={row.key_states ?? null} /> },
+  { id: "budgets", header: "Budget", value: (row) => instanceBudget(row)?.limit_usd_micros, cell: (row) => <BudgetCell budget={instanceBudget(row)} />, align: "end" },
+  { id: "updated", header: "Changed", value: (row) => row.updated_at, cell: (row) => <Time at={row.updated_at} relative /> },
+  { id: "created", header: "Created", hidden: true, value: (row) => row.created_at, cell: (row) => <Time at={row.created_at} /> },
+];
+
+function instanceBudget(row: InstanceSummary): Budget | undefined {
+  const budgets = row.budgets as Budget[];
+  return budgets.find((budget) => budget.scope === "instance" && budget.period === "month") ?? budgets.find((budget) => budget.scope === "instance");
+}
+
+function BudgetCell({ budget }: { budget: Budget | undefined }) {
+  if (budget === undefined) return <None />;
+  return (
+    <span className="whitespace-nowrap tabular-nums">
+      {money(budget.limit_usd_micros)} <span className="text-muted">a {budget.period}</span>
+    </span>
+  );
+}
+
+function Keys({ states }: { states: Readonly<Record<string, unknown>> | null }) {
+  const summary = keySummary(states);
+  if (summary === null) return <None />;
+  if (summary.wrong.length > 0) return <Badge tone="bad" dot>{summary.wrong.join(", ")}: needs attention</Badge>;
+  if (summary.set === 0) return <Badge tone="warn" dot>none</Badge>;
+  return <span className="tabular-nums">{summary.set} set</span>;
+}
+
+function None() {
+  return <span className="text-muted">–</span>;
+}

@@ -1,0 +1,196 @@
+import { useEffect } from "react";
+import type { ApiError } from "../../api/errors";
+import { duration } from "../../format/duration";
+import { money } from "../../format/money";
+import { Badge, Banner, CodeDisclosure, CopyTextButton, ErrorState, Facts, Icon, Id, Panel, SkeletonText, Spinner, Time, useNow } from "../../ui";
+import { adviceOf, eventOf, failureOf, isOver, type Job, sentence, skippedOf, spentOf, stageOf } from "./model";
+import { type Caller, useJob } from "./queries";
+import { codeOf, type ResultTab, ResultView } from "./ResultView";
+import type { Phase, Sent } from "./run";
+
+/** A request that waits for its answer. */
+export function Sending({ sent, usualMs }: { sent: Sent; usualMs: number | undefined }) {
+  const now = useNow(250);
+  return (
+    <Panel title="Generating" lead={sent.body.model === undefined ? "The platform chooses the model" : `${sent.body.provider ?? ""} / ${sent.body.model}`}>
+      <div className="flex flex-col items-center gap-4 py-14 text-center">
+        <Spinner size={28} />
+        <p className="text-xl font-semibold tabular-nums">{duration(Math.max(0, now - sent.at))}</p>
+        <p className="max-w-md text-muted">
+          {usualMs === undefined ? "A picture takes seconds to minutes." : `This model usually takes ${duration(usualMs)}.`} The work goes on if you
+          leave; this page finds it again.
+        </p>
+      </div>
+    </Panel>
+  );
+}
+
+export interface FailureViewProps {
+  error: ApiError;
+  sent: Sent | null;
+  onRetry?: (() => void) | undefined;
+  /** The job that ended so. */
+  job?: Job | undefined;
+}
+
+/** What happened, what it cost, what to do. */
+export function FailureView({ error, sent, onRetry, job }: FailureViewProps) {
+  const advice = adviceOf(error);
+  const skipped = skippedOf(error);
+  const spent = spentOf(error);
+  const booked = job?.cost_usd_micros;
+  const code = sent === null ? null : codeOf(sent.body, sent.instanceId);
+  return (
+    <Panel title="No picture" lead={error.status > 0 ? `HTTP status ${error.status}` : job === undefined ? "No answer came." : "The job ended without one."}>
+      <div className="flex min-w-0 flex-col gap-4">
+        <ErrorState error={error} {...(onRetry === undefined ? {} : { onRetry })}>
+          {code !== null && <CopyTextButton text={code["curl"] ?? ""} what="curl command" label="Copy as curl" />}
+        </ErrorState>
+        <Facts
+          columns={1}
+          facts={[
+            ...(advice === null ? [] : [{ name: "What to do", value: advice }]),
+            {
+              name: "What it cost",
+              value: (
+                <span className="inline-flex items-start gap-2">
+                  <Icon name={spent.tone === "good" ? "checkCircle" : "warning"} size={16} className={spent.tone === "good" ? "mt-0.5 text-good" : "mt-0.5 text-warn"} />
+                  <span>{typeof booked === "number" ? `${money(booked)} booked for the job.` : spent.text}</span>
+                </span>
+              ),
+            },
+            ...(job === undefined ? [] : [{ name: "Job", value: <Id id={job.job_id} what="job id" /> }]),
+          ]}
+        />
+        {skipped.length > 0 && (
+          <section aria-labelledby="skipped" className="flex flex-col gap-2">
+            <h3 id="skipped" className="text-base font-semibold">
+              Why each provider was passed over
+            </h3>
+            <Facts columns={2} facts={skipped.map(({ name, reason }) => ({ name, value: sentence(reason) }))} />
+          </section>
+        )}
+        {job !== undefined && <Timeline job={job} />}
+        {code !== null && <CodeDisclosure code={code} />}
+      </div>
+    </Panel>
+  );
+}
+
+export interface JobWatchProps {
+  caller: Caller;
+  instanceId: string | undefined;
+  jobId: string;
+  /** What this page asked, and the answer that named the job. */
+  run: Phase;
+  /** Option names in words. */
+  labels: Readonly<Record<string, string>>;
+  tab: ResultTab;
+  onTab: (tab: ResultTab) => void;
+  onOver: () => void;
+  onAgain: (() => void) | undefined;
+}
+
+/** A job that goes on behind a failed answer, or one that the address names: shown until its picture comes. */
+export function JobWatch({ run, ...props }: JobWatchProps) {
+  const { caller, instanceId, labels, tab, onTab } = props;
+  // The answer of a request is the end of its job: nothing is left to ask for.
+  if (run.is === "made" && run.result.job_id === props.jobId) {
+    const { sent, result, tookMs } = run;
+    return <ResultView {...{ caller, instanceId, result, tookMs, labels, tab, onTab }} asked={sent.body} />;
+  }
+  return <Watched {...props} sent={run.is === "idle" ? null : run.sent} after={run.is === "refused" ? run.error : null} />;
+}
+
+type WatchedProps = Omit<JobWatchProps, "run"> & { sent: Sent | null; after: ApiError | null };
+
+function Watched({ caller, instanceId, jobId, sent, after, labels, tab, onTab, onOver, onAgain }: WatchedProps) {
+  const { job, error, retry } = useJob(caller, instanceId, jobId);
+  const over = job !== undefined && isOver(job);
+  useEffect(() => {
+    if (over) onOver();
+  }, [over, onOver]);
+
+  if (!caller.ready) {
+    return (
+      <Panel title="A job waits here">
+        <Banner title="Enter a key to see it">The address names a job. It is shown to a key that may read its instance.</Banner>
+      </Panel>
+    );
+  }
+  if (job === undefined) {
+    return <Panel title="Looking for the job">{error === null ? <SkeletonText lines={5} /> : <ErrorState error={error} onRetry={retry} />}</Panel>;
+  }
+  if (job.result !== null) {
+    const { result, instance_id: at } = job;
+    return <ResultView {...{ caller, result, labels, tab, onTab }} instanceId={at} asked={sent?.body ?? null} />;
+  }
+  const failure = failureOf(job);
+  if (failure !== null) return <FailureView error={failure} sent={sent} job={job} onRetry={onAgain} />;
+  return <Progress job={job} after={after} error={error} />;
+}
+
+function Progress({ job, after, error }: { job: Job; after: ApiError | null; error: ApiError | null }) {
+  const now = useNow(1_000);
+  const unknown = job.state === "unknown";
+  return (
+    <Panel title={stageOf(job)} lead={`${job.provider} / ${job.model}, since ${duration(Math.max(0, now - Date.parse(job.created_at)))}`} actions={<Badge tone={unknown ? "warn" : "info"} dot>{sentence(job.state)}</Badge>}>
+      <div className="flex min-w-0 flex-col gap-5">
+        {after !== null && (
+          <Banner tone="warn" title={`${after.status} ${after.code}: ${after.message}`}>
+            {after.code === "idempotency_in_flight"
+              ? "The same request runs already. This page watches its job; nothing is paid twice."
+              : "The request is over, its job is not. This page watches it and shows the picture when it comes; do not send it again."}
+          </Banner>
+        )}
+        {unknown && (
+          <Banner tone="warn" title="Nobody knows yet whether the provider drew it">
+            It is never sent again by itself, because that could be paid twice. The platform asks the provider until it knows.
+          </Banner>
+        )}
+        {error !== null && (
+          <Banner tone="neutral" title="The job could not be asked for just now">
+            {error.message} It is asked for again every few seconds.
+          </Banner>
+        )}
+        <div className="flex items-center gap-3 text-muted">
+          <Spinner size={18} />
+          <span>The picture appears here by itself. You can close the page; its address finds the job again.</span>
+        </div>
+        <Facts
+          columns={3}
+          facts={[
+            { name: "Attempts", value: String(job.attempts) },
+            { name: "Estimate", value: money(job.estimate_usd_micros) },
+            ...(after === null || after.requestId === "" ? [] : [{ name: "Request id", value: <Id id={after.requestId} what="request id" /> }]),
+            { name: "Job", value: <Id id={job.job_id} what="job id" /> },
+          ]}
+        />
+        <Timeline job={job} />
+      </div>
+    </Panel>
+  );
+}
+
+/** What happened to the job, in order. */
+function Timeline({ job }: { job: Job }) {
+  if (job.timeline.length === 0) return null;
+  return (
+    <section aria-labelledby="timeline" className="flex flex-col gap-2">
+      <h3 id="timeline" className="text-base font-semibold">
+        What happened
+      </h3>
+      <ol className="flex flex-col">
+        {job.timeline.map((event, at) => (
+          <li key={at} className="flex flex-wrap items-baseline gap-x-3 border-l-2 border-line py-1 pl-3 text-sm">
+            <span className="font-medium">{eventOf(event.event)}</span>
+            {event.provider !== undefined && <span className="text-muted">{event.provider}</span>}
+            <span className="text-muted">
+              <Time at={event.at} />
+            </span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

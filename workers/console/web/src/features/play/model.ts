@@ -1,0 +1,304 @@
+/** The playground without a page: form -> request, failure -> what it cost, job -> what to show. */
+import { ApiError } from "../../api/errors";
+import type { components } from "../../api/generated/image-gen";
+import { parseMoney } from "../../format/money";
+import { type Model, type ModelOption, type OptionValues, split } from "./options";
+
+export type GenerateRequest = components["schemas"]["GenerateRequest"];
+export type GenerateResponse = components["schemas"]["GenerateResponse"];
+export type Job = components["schemas"]["Job"];
+
+/** `maxLength` of the prompt in the API description. */
+export const PROMPT_MAX = 32_000;
+
+export interface PlayForm {
+  prompt: string;
+  /** `provider/model`; empty: the platform chooses. */
+  model: string;
+  options: OptionValues;
+  optimize: "" | "cost" | "speed" | "quality" | "balanced";
+  fallback: "" | "auto" | "none";
+  /** Dollars as typed. */
+  maxCost: string;
+  /** Commas between. */
+  tags: string;
+  project: string;
+  /** How long the request waits for the picture before the page watches the job. */
+  waitMs: string;
+}
+
+export const emptyForm: PlayForm = {
+  prompt: "",
+  model: "",
+  options: {},
+  optimize: "",
+  fallback: "",
+  maxCost: "",
+  tags: "",
+  project: "",
+  waitMs: "20000",
+};
+
+/** What is wrong before anything is sent, by member of the request. */
+export function faultsOf(form: PlayForm): Partial<Record<"prompt" | "max_cost_usd_micros" | "tags", string>> {
+  const found: ReturnType<typeof faultsOf> = {};
+  if (form.prompt.trim() === "") found.prompt = "Describe the picture.";
+  else if (form.prompt.length > PROMPT_MAX) found.prompt = `Shorten the prompt to ${PROMPT_MAX.toLocaleString("en-US")} characters.`;
+  if (form.maxCost.trim() !== "" && parseMoney(form.maxCost) === null) found.max_cost_usd_micros = "Enter dollars, like 0.05.";
+  const tags = tagsOf(form.tags);
+  if (tags.length > 10) found.tags = `At most 10 tags; these are ${tags.length}.`;
+  else if (tags.some((tag) => tag.length > 40)) found.tags = "A tag has at most 40 characters.";
+  return found;
+}
+
+function tagsOf(text: string): string[] {
+  return text
+    .split(",")
+    .map((tag) => tag.trim())
+    .filter((tag) => tag !== "");
+}
+
+/** The body of `POST /generate`: nothing that was left at its default is sent. */
+export function bodyOf(form: PlayForm, options: readonly ModelOption[]): GenerateRequest {
+  const slash = form.model.indexOf("/");
+  const tags = tagsOf(form.tags);
+  const maxCost = form.maxCost.trim() === "" ? null : parseMoney(form.maxCost);
+  return {
+    prompt: form.prompt,
+    ...(form.model === "" ? {} : { provider: form.model.slice(0, slash), model: form.model.slice(slash + 1) }),
+    ...split(options, form.options).sent,
+    ...(form.optimize === "" ? {} : { optimize: form.optimize }),
+    ...(form.fallback === "" ? {} : { fallback: form.fallback }),
+    ...(maxCost === null ? {} : { max_cost_usd_micros: maxCost }),
+    ...(tags.length === 0 ? {} : { tags }),
+    ...(form.project.trim() === "" ? {} : { project_id: form.project.trim() }),
+    timeout_ms: Number(form.waitMs),
+  } as GenerateRequest;
+}
+
+/** The `Idempotency-Key` of a content; survives a reload because it can be given back. */
+export interface Once {
+  key: string;
+  content: string;
+}
+
+/** The same key for the same content, another for another. */
+export function onceFor(last: Once | null, content: unknown, newKey: () => string): Once {
+  const text = JSON.stringify(content);
+  return last?.content === text ? last : { key: newKey(), content: text };
+}
+
+const GOES_ON: readonly string[] = ["provider_timeout", "deadline_exceeded", "outcome_unknown", "storage_error", "idempotency_in_flight"];
+
+/** The job that goes on behind a failed answer: what to watch. */
+export function jobBehind(error: ApiError): string | null {
+  const id = error.details["job_id"];
+  return typeof id === "string" && GOES_ON.includes(error.code) ? id : null;
+}
+
+/** Whether "again" must be the same request (its outcome is not known), or may be a new one. */
+export function outcomeIsKnown(error: ApiError): boolean {
+  return error.status >= 400 && jobBehind(error) === null && error.retryAfterMs === undefined && !GOES_ON.includes(error.code);
+}
+
+export interface Spent {
+  tone: "good" | "warn";
+  text: string;
+}
+
+const PAID: Readonly<Record<string, Spent>> = {
+  rejected_by_safety: { tone: "warn", text: "May be billed: some providers charge for a picture that they keep back." },
+  quality_rejected: { tone: "warn", text: "Billed: the picture was made, and is kept." },
+  result_expired: { tone: "warn", text: "Billed: the provider made the picture, and no longer has it." },
+  storage_error: { tone: "warn", text: "Billed once: the picture is made, and storing it goes on." },
+  provider_error: { tone: "warn", text: "May be billed: the provider failed after it had taken the request." },
+  internal_error: { tone: "warn", text: "May be billed: it is not known how far the request came." },
+  network_error: { tone: "warn", text: "Not known: the request may have arrived. Trying again is the same request, and is billed once." },
+  unreadable_answer: { tone: "warn", text: "Not known. Trying again is the same request, and is billed once." },
+  upstream_unavailable: { tone: "warn", text: "Not known. Trying again is the same request, and is billed once." },
+  idempotency_in_flight: { tone: "good", text: "Billed once: this is the request that already runs." },
+};
+const OPEN: Spent = { tone: "warn", text: "May be billed: the job goes on, and is watched here." };
+const NOTHING: Spent = { tone: "good", text: "Nothing was spent." };
+
+/** What a failed request cost, as far as its answer tells. */
+export function spentOf(error: Pick<ApiError, "code">): Spent {
+  return PAID[error.code] ?? (GOES_ON.includes(error.code) ? OPEN : NOTHING);
+}
+
+/** What to do beyond the hint of the answer. */
+export function adviceOf(error: Pick<ApiError, "code" | "details">): string | null {
+  switch (error.code) {
+    case "rate_limited":
+      return error.details["source"] === "provider"
+        ? "The provider asked for a pause. Wait for it, or let the platform choose another model."
+        : "The instance's own limit is reached. Wait for the pause, or ask an administrator for a higher limit.";
+    case "rejected_by_safety":
+      return "Change the prompt: the same words will be refused again.";
+    case "auth_failed":
+      return "Check the key in the form, or ask an administrator for a new one.";
+    case "no_route":
+      return "Choose another model, raise the maximum cost, or have an administrator enter a provider key.";
+    case "instance_paused":
+      return "Choose another instance, or have an administrator resume this one.";
+    default:
+      return null;
+  }
+}
+
+/** Why each provider was passed over: `details.skipped`. */
+export function skippedOf(error: Pick<ApiError, "details">): { name: string; reason: string }[] {
+  const listed = error.details["skipped"];
+  if (!Array.isArray(listed)) return [];
+  return listed.flatMap((item: unknown) => {
+    if (typeof item !== "object" || item === null) return [];
+    const { provider, model, reason, ...rest } = item as Record<string, unknown>;
+    const name = [provider, model].filter((part) => typeof part === "string").join("/");
+    const why = typeof reason === "string" ? reason : JSON.stringify(rest);
+    return [{ name: name === "" ? "–" : name, reason: words(why) }];
+  });
+}
+
+/** `not_allowed` -> `not allowed`. */
+export function words(code: string): string {
+  return code.replaceAll("_", " ");
+}
+
+const OVER: readonly Job["state"][] = ["succeeded", "failed", "cancelled", "dead"];
+
+/** Nothing more will happen to the job. */
+export function isOver(job: Pick<Job, "state">): boolean {
+  return OVER.includes(job.state);
+}
+
+/** The end of a job that made nothing, as the answer that its request would have had. */
+export function failureOf(job: Job): ApiError | null {
+  if (job.error === null) {
+    if (job.state !== "cancelled" && job.state !== "dead") return null;
+    return new ApiError({
+      status: 0,
+      code: job.state,
+      message: job.state === "dead" ? "The job was given up." : "The job was cancelled.",
+      hint: "Generate again to start a new one.",
+      requestId: job.request_id ?? "",
+    });
+  }
+  const { code, message, details } = job.error;
+  return new ApiError({ status: 0, code, message, hint: "", requestId: job.request_id ?? "", details });
+}
+
+const STAGES: Readonly<Record<string, string>> = {
+  admitted: "Admitted",
+  submitting: "Sending to the provider",
+  polling: "The provider is drawing",
+  fetching: "Fetching the picture",
+  storing: "Storing the picture",
+};
+
+/** What the job does now, in words. */
+export function stageOf(job: Pick<Job, "state" | "stage">): string {
+  if (job.state === "queued") return "Waiting in the queue";
+  if (job.state === "unknown") return "The outcome is not known yet";
+  if (job.state !== "running") return sentence(job.state);
+  return job.stage === null || job.stage === undefined ? "Running" : (STAGES[job.stage] ?? sentence(job.stage));
+}
+
+const EVENTS: Readonly<Record<string, string>> = {
+  submitted: "Sent to the provider",
+  handoff: "Handed to the background",
+  resumed: "Taken up again",
+  fallback: "Next provider tried",
+  stored: "Picture stored",
+  unknown: "Outcome not known",
+};
+
+/** An event of a job's timeline, in words. */
+export function eventOf(event: string): string {
+  return EVENTS[event] ?? sentence(event);
+}
+
+export function sentence(word: string): string {
+  const plain = words(word);
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
+}
+
+export interface UsedRow {
+  option: string;
+  asked: string;
+  used: string;
+  note: string;
+}
+
+/** Members of `effective` and what `warnings` say about them: what was asked, what was used. */
+export function usedOf(result: GenerateResponse, asked: GenerateRequest | null): UsedRow[] {
+  const wanted = (asked ?? {}) as Record<string, unknown>;
+  const effective = result.effective as Record<string, unknown>;
+  const names = [...new Set([...Object.keys(effective), ...result.warnings.flatMap((warning) => warning.option ?? [])])];
+  return names
+    .filter((name) => !["prompt", "provider", "model"].includes(name))
+    .map((option) => {
+      const warning = result.warnings.find((candidate) => candidate.option === option);
+      return {
+        option,
+        asked: shown(wanted[option] ?? warning?.from),
+        used: shown(effective[option] ?? warning?.to),
+        note: warning === undefined ? "" : sentence(warning.code),
+      };
+    })
+    .filter((row) => row.asked !== "" || row.used !== "" || row.note !== "");
+}
+
+function shown(value: unknown): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "string") return value;
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : JSON.stringify(value);
+}
+
+/** Another provider or model than the asked one drew the picture. */
+export function fellBack(result: GenerateResponse, asked: GenerateRequest | null): boolean {
+  if (asked?.model === undefined) return false;
+  return asked.provider !== result.metadata.provider || asked.model !== result.metadata.model;
+}
+
+const BASIS: Readonly<Record<GenerateResponse["cost_basis"], string>> = {
+  reported: "reported by the provider",
+  table: "from the price table",
+  upper: "at most",
+  none: "no price is known",
+};
+
+export function basisOf(result: Pick<GenerateResponse, "cost_basis">): string {
+  return BASIS[result.cost_basis];
+}
+
+/** Tokens that make the simulated providers misbehave, for the "Faults" menu. */
+export const FAULTS: readonly { token: string; label: string }[] = [
+  { token: "sim:429=14", label: "Rate limit, 14 s pause" },
+  { token: "sim:timeout", label: "No answer from the provider" },
+  { token: "sim:unsafe", label: "Refused by the safety filter" },
+  { token: "sim:500x2", label: "Two failures, then success" },
+  { token: "sim:slow=8s", label: "Answer after 8 s" },
+  { token: "sim:late=30s", label: "Answer after 30 s" },
+];
+
+/** The prompt with one fault instead of the last one. */
+export function withFault(prompt: string, token: string | null): string {
+  const plain = prompt.replace(/\s*\bsim:\S+/g, "").trim();
+  return token === null ? plain : `${plain === "" ? "a lighthouse at dawn" : plain} ${token}`;
+}
+
+/** Option names as the models' own descriptions call them. */
+export function labelsOf(models: readonly Model[]): Record<string, string> {
+  return Object.fromEntries(models.flatMap((model) => model.options.map((option) => [option.name, option.label])));
+}
+
+/** The models under their providers, as a list to choose from. */
+export function choices(models: readonly Model[]): { group: string; options: { value: string; label: string }[] }[] {
+  const providers = [...new Set(models.map((model) => model.provider))];
+  return providers.map((provider) => ({
+    group: provider,
+    options: models
+      .filter((model) => model.provider === provider)
+      .map((model) => ({ value: model.id, label: model.available ? model.label : `${model.label} (failing now)` })),
+  }));
+}

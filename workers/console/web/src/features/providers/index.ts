@@ -1,0 +1,1 @@
+export { ProviderKeys } from "./ProviderKeys";

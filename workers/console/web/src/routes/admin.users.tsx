@@ -1,0 +1,31 @@
+import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { list, NeedsRole, oneOf, requireSession, searchOf, text } from "../features/frame";
+import { framedRoute } from "./framed";
+
+const UsersPage = lazyRouteComponent(() => import("../features/access"), "UsersPage");
+
+// Hoisted: inside the options the types of the parameters would not be inferred.
+const validateSearch = searchOf({
+  tab: oneOf("users", "access", "organizations"),
+  q: text,
+  role: oneOf("user", "admin", "superadmin"),
+  status: oneOf("active", "disabled"),
+  org: text,
+  sort: text,
+  columns: list,
+});
+
+const needed = "admin";
+
+export const usersRoute = createRoute({
+  getParentRoute: () => framedRoute,
+  path: "/admin/users",
+  validateSearch,
+  staticData: { crumb: "Users" },
+  beforeLoad: requireSession,
+  component: () => (
+    <NeedsRole role={needed}>
+      <UsersPage />
+    </NeedsRole>
+  ),
+});
