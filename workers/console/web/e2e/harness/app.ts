@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
 import type { StackFacts } from "./stack";
-import type { Watch } from "./watch";
+import type { Shift, Watch } from "./watch";
 
 export type Theme = "light" | "dark";
 export const THEMES: readonly Theme[] = ["light", "dark"];
@@ -80,9 +80,12 @@ export class App {
     }
   }
 
-  /** How far the page moved by itself since it was loaded: cumulative layout shift. */
-  async shift(): Promise<number> {
-    return this.page.evaluate(() => (window as unknown as { __shift: number }).__shift);
+  /** The page has moved by itself no further than `most` since it was loaded: cumulative layout shift. */
+  async staysPut(most: number): Promise<void> {
+    const shifts = await this.page.evaluate(() => (window as unknown as { __shifts: Shift[] }).__shifts);
+    const sum = shifts.reduce((total, shift) => total + shift.value, 0);
+    const told = shifts.map((shift) => `${shift.value.toFixed(3)}\n  ${shift.moved.join("\n  ")}`).join("\n");
+    expect(sum, `layout shift while it loads:\n${told}`).toBeLessThanOrEqual(most);
   }
 
   /** Nothing is wider than the window, and no marked text is cut off. */

@@ -1,6 +1,18 @@
 /** What a page must never do, counted while a test runs: any of it fails the test. */
 import type { BrowserContext, Page, Request, Response } from "playwright-core";
 
+/** How far the page moved by itself at one time, and what moved from where to where. */
+export interface Shift {
+  value: number;
+  moved: string[];
+}
+
+type LayoutShiftEntry = PerformanceEntry & {
+  value: number;
+  hadRecentInput: boolean;
+  sources: { node: Node | null; previousRect: DOMRectReadOnly; currentRect: DOMRectReadOnly }[];
+};
+
 export interface ApiCall {
   method: string;
   /** Path with query. */
@@ -48,11 +60,17 @@ export class Watch {
   async follow(context: BrowserContext): Promise<void> {
     await context.exposeBinding("__violated", (_, text: string) => this.violations.push(text));
     await context.addInitScript(() => {
-      const shifts = window as unknown as { __shift: number };
-      shifts.__shift = 0;
+      const shifts = window as unknown as { __shifts: Shift[] };
+      shifts.__shifts = [];
+      const at = ({ x, y, width, height }: DOMRectReadOnly) => [x, y, width, height].map(Math.round).join(" ");
       new PerformanceObserver((list) => {
-        for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[]) {
-          if (!entry.hadRecentInput) shifts.__shift += entry.value;
+        for (const entry of list.getEntries() as LayoutShiftEntry[]) {
+          if (entry.hadRecentInput) continue;
+          const moved = entry.sources.map(({ node, previousRect, currentRect }) => {
+            const shown = node instanceof Element ? node.outerHTML : (node?.textContent ?? "gone");
+            return `${at(previousRect)} -> ${at(currentRect)}: ${shown.slice(0, 160)}`;
+          });
+          shifts.__shifts.push({ value: entry.value, moved });
         }
       }).observe({ type: "layout-shift", buffered: true });
       document.addEventListener("securitypolicyviolation", (event) => {
