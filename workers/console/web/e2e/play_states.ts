@@ -20,6 +20,17 @@ async function made(app: App): Promise<void> {
 export const playStates: readonly PageState[] = [
   { name: "play-made", path: PATH, as: "admin", prepare: made },
   {
+    name: "play-fallback",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      await app.page.getByRole("combobox", { name: "Model" }).click();
+      await app.page.getByRole("option", { name: /^Ideogram 3/ }).first().click();
+      await generate(app, "a lighthouse at dusk sim:521x1");
+      await app.page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 40_000 });
+    },
+  },
+  {
     name: "play-code",
     path: PATH,
     as: "admin",
@@ -45,7 +56,18 @@ export const playStates: readonly PageState[] = [
     as: "admin",
     prepare: async (app) => {
       app.watch.expects(429, GENERATE);
-      await generate(app, "a lighthouse at dawn sim:429=600");
+      // An answer of the page's own: the vendor's pause would hold for all that come after.
+      const body = {
+        error: "rate_limited",
+        message: "Every provider that could serve this request is at its limit.",
+        hint: "Wait for the time of Retry-After, then send it again.",
+        docs: "/docs/errors#rate_limited",
+        request_id: "01a21cf0-eab1-7b40-aae7-c3f8b64ebc74",
+        retry_after_ms: 600_000,
+        details: { source: "provider" },
+      };
+      await app.page.route("**/api/image-gen/generate", (route) => route.fulfill({ status: 429, headers: { "Retry-After": "600" }, json: body }));
+      await generate(app, "a lighthouse at dawn");
       await app.page.getByRole("button", { name: /^Retry in / }).waitFor();
     },
   },

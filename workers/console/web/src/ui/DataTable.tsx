@@ -80,11 +80,17 @@ export function DataTable<Row extends RowData>(props: DataTableProps<Row>) {
       </div>
     );
   }
-  const loading = list.rows === undefined;
-  if (!loading && rows.length === 0) return <div ref={ref}>{empty}</div>;
+  if (list.rows === undefined) {
+    return (
+      <div ref={ref} className="min-w-0" aria-busy data-table>
+        <Loading columns={shown.length} />
+      </div>
+    );
+  }
+  if (rows.length === 0) return <div ref={ref}>{empty}</div>;
 
   return (
-    <div ref={ref} className="min-w-0" aria-busy={loading || undefined} data-table>
+    <div ref={ref} className="min-w-0" data-table>
       {list.error && (
         <div className="p-3">
           <ErrorState compact error={list.error} onRetry={list.refresh} retrying={list.refreshing ?? false} />
@@ -106,27 +112,25 @@ export function DataTable<Row extends RowData>(props: DataTableProps<Row>) {
             </tr>
           </thead>
           <tbody role="rowgroup">
-            {loading
-              ? Array.from({ length: SKELETON_ROWS }, (_, at) => <Loading key={at} columns={shown} actions={actions !== undefined} />)
-              : rows.map((row) => (
-                  <DataRow
-                    key={row.id}
-                    row={row.original}
-                    columns={shown}
-                    name={rowName(row.original)}
-                    selected={row.id === selectedId}
-                    onOpen={onOpen === undefined ? undefined : () => onOpen(row.original)}
-                    actions={actions?.(row.original)}
-                  />
-                ))}
+            {rows.map((row) => (
+              <DataRow
+                key={row.id}
+                row={row.original}
+                columns={shown}
+                name={rowName(row.original)}
+                selected={row.id === selectedId}
+                onOpen={onOpen === undefined ? undefined : () => onOpen(row.original)}
+                actions={actions?.(row.original)}
+              />
+            ))}
           </tbody>
         </table>
       </div>
       <footer className="flex min-h-11 flex-wrap items-center justify-between gap-x-4 gap-y-1 border-t border-line px-3 py-1.5 text-sm text-muted sm:px-4">
         <span>
-          {loading ? "Loading" : plural(rows.length, "row")}
+          {plural(rows.length, "row")}
           {list.hasMore && " loaded, more to come"}
-          {!loading && <Updated at={list.updatedAt ?? 0} />}
+          <Updated at={list.updatedAt ?? 0} />
         </span>
         <span className="flex items-center gap-1">
           {list.hasMore && list.loadMore !== undefined && (
@@ -231,16 +235,22 @@ function DataRow<Row>({ row, columns, name, selected, onOpen, actions }: DataRow
   );
 }
 
-function Loading<Row>({ columns, actions }: { columns: readonly Column<Row>[]; actions: boolean }) {
+/** No table yet: headings and footer whose place the rows decide would jump when they come. */
+function Loading({ columns }: { columns: number }) {
   return (
-    <tr role="row" aria-hidden="true">
-      {columns.map((column, at) => (
-        <td key={column.id} role="cell">
-          <Skeleton className={cx("my-0.5 h-4", at === 0 ? "w-36" : "w-20")} />
-        </td>
-      ))}
-      {actions && <td role="cell" />}
-    </tr>
+    <>
+      <span className="sr-only">Loading</span>
+      <div aria-hidden="true">
+        <div className="h-9 border-b border-line bg-sunken" />
+        {Array.from({ length: SKELETON_ROWS }, (_, row) => (
+          <div key={row} className="flex h-[2.875rem] items-center justify-between gap-6 overflow-hidden border-b border-line px-5 last:border-b-0">
+            {Array.from({ length: columns }, (__, at) => (
+              <Skeleton key={at} className={cx("h-4 shrink-0", at === 0 ? "w-36" : "w-20")} />
+            ))}
+          </div>
+        ))}
+      </div>
+    </>
   );
 }
 
