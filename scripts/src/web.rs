@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::digest;
+use crate::docs;
 use crate::failure::{Context, Result};
 use crate::layout::Layout;
 use crate::process::Step;
@@ -30,8 +31,6 @@ pub const DIST: &str = "workers/console/web/dist";
 const HEADERS: &str = "workers/console/_headers";
 /// Descriptions of the workers' interfaces, served as `/openapi/<worker>.json`.
 const OPENAPI: &str = "docs/openapi";
-/// What the application explains errors with.
-const ERRORS: &str = "docs/errors.md";
 /// The file that says a bundle is there at all.
 const PAGE: &str = "index.html";
 /// Vite's list of chunks is for the size budget, not for visitors.
@@ -199,7 +198,7 @@ fn complete(layout: &Layout, dist: &Path) -> Result<()> {
         let name = document.file_name().context(document.display())?;
         fs::copy(&document, to.join(name)).context(document.display())?;
     }
-    Ok(())
+    docs::pages::write(layout, dist)
 }
 
 fn documents(layout: &Layout) -> Result<Vec<PathBuf>> {
@@ -213,8 +212,8 @@ fn inputs(layout: &Layout, git_sha: &str) -> Result<String> {
     let root = layout.at(DIR);
     let mut files = digest::files_below(&root, &|path| is_no_input(&root, path))
         .context("the web application cannot be built")?;
-    files.extend(documents(layout)?);
-    files.extend([layout.at(HEADERS), layout.at(ERRORS)]);
+    files.extend(docs::pages::inputs(layout)?);
+    files.push(layout.at(HEADERS));
     let sources = digest::of_files(&layout.root, files)?;
     Ok(digest::of_bytes(
         format!("{sources}\n{git_sha}\n{IGNORED}").as_bytes(),
@@ -279,6 +278,7 @@ mod tests {
             ("workers/console/_headers", "/*\n"),
             ("docs/openapi/console.json", "{}"),
             ("docs/errors.md", "# Errors"),
+            ("workers/console/web/src/theme/tokens.css", ":root {}"),
         ] {
             write(dir.path(), name, text);
         }
@@ -301,6 +301,7 @@ mod tests {
             "workers/console/_headers",
             "docs/openapi/console.json",
             "docs/errors.md",
+            "docs/api/new.md",
         ] {
             write(dir.path(), input, "changed");
             assert_ne!(digest(), last, "{input}");
@@ -313,7 +314,7 @@ mod tests {
             "workers/console/web/e2e/sign_in.test.ts",
             "workers/console/web/src/.main.tsx.swp",
             "workers/console/web/src/main.tsx~",
-            "docs/openapi/README.md",
+            "docs/picture.png",
         ] {
             write(dir.path(), other, "changed");
             assert_eq!(digest(), last, "{other}");
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_completed_with_headers_and_descriptions() {
+    fn a_bundle_is_completed_with_headers_descriptions_and_documents() {
         let (_dir, layout) = checkout();
         let dist = layout.at(DIST);
         complete(&layout, &dist).unwrap();
@@ -329,9 +330,13 @@ mod tests {
             ("_headers", "/*\n"),
             (".assetsignore", ".vite\n"),
             ("openapi/console.json", "{}"),
+            ("docs/openapi/console.json", "{}"),
+            ("docs/errors.md", "# Errors"),
         ] {
             assert_eq!(fs::read_to_string(dist.join(name)).unwrap(), text, "{name}");
         }
+        let page = fs::read_to_string(dist.join("docs/errors.html")).unwrap();
+        assert!(page.contains("<h1 id=\"errors\">Errors</h1>"), "{page}");
         fs::remove_file(dist.join(PAGE)).unwrap();
         let failure = complete(&layout, &dist).unwrap_err();
         assert!(failure.message.contains("made no page"), "{failure}");

@@ -260,6 +260,13 @@ async fn every_answer_of_this_origin_is_its_own() {
     let html = String::from_utf8_lossy(&page.bytes).into_owned();
     let script = html.split("/assets/").nth(1).expect("a script");
     let script = format!("/assets/{}", script.split('"').next().unwrap_or_default());
+    let refused = anonymous.get("/nope").await.json();
+    let docs = refused["docs"].as_str().unwrap_or_default().to_owned();
+    let (page, code) = docs.split_once('#').expect("a page and a code");
+    let page = anonymous.get(page).await;
+    assert!(page.header("content-type").starts_with("text/html"));
+    let page = String::from_utf8_lossy(&page.bytes).into_owned();
+    assert!(page.contains(&format!("<h2 id=\"{code}\">")), "{docs}");
     let immutable = "public, max-age=31536000, immutable";
     for (path, status, kept) in [
         ("/", 200, "no-cache"),
@@ -267,6 +274,9 @@ async fn every_answer_of_this_origin_is_its_own() {
         (&script, 200, immutable),
         ("/theme.js", 200, "no-cache"),
         ("/openapi/image-gen.json", 200, "no-cache"),
+        ("/docs/errors", 200, "no-cache"),
+        ("/docs/errors.md", 200, "no-cache"),
+        ("/docs/api/", 200, "no-cache"),
         ("/testing-gui", 308, ""),
         ("/health", 200, "no-store"),
         ("/api/config-service/health", 200, "no-store"),

@@ -68,7 +68,7 @@ fn problem(
 }
 
 /// A path beside a document, relative to the repository; `None` when it leads out of it.
-fn resolved(from: &str, path: &str) -> Option<String> {
+pub(super) fn resolved(from: &str, path: &str) -> Option<String> {
     if path.is_empty() {
         return Some(from.to_owned());
     }

@@ -1,12 +1,13 @@
 //! `cargo x docs --check` and `cargo x doctest`: documents that name things or show commands are held to them.
 //!
-//! In scope: links, routes, the form of blocks; running the blocks against the system. Out of scope: rendering pages;
-//! the list of error codes and the folder map, which `tidy` compares.
+//! In scope: links, routes, the form of blocks; running the blocks against the system; the pages that the console serves
+//! (module `pages`). Out of scope: the list of error codes and the folder map, which `tidy` compares.
 
 mod doctest;
 mod expect;
 mod links;
 mod markdown;
+pub mod pages;
 mod plan;
 mod routes;
 mod script;

@@ -33,6 +33,9 @@ export const pages: readonly PageState[] = [
   ...playStates,
   ...instancePages,
   ...accessPages,
+  { name: "docs", path: "/docs/", as: null },
+  { name: "docs-errors", path: "/docs/errors#rate_limited", as: null },
+  { name: "docs-benchmarks", path: "/docs/benchmarks", as: null },
   { name: "not-found", path: "/admin/nothing-here", as: "admin" },
   {
     name: "shortcuts",
