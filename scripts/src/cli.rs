@@ -251,6 +251,7 @@ fn build(layout: &Layout, only: &[String], out: Option<PathBuf>) -> Result<()> {
         .map(Artifact::product)
         .collect();
     let tools = Tools::ensure(layout, Scope::Run)?;
+    tools.need_room(Scope::Run)?;
     let built = wasm::build(&tools, &artifacts)?;
     let with_web = artifacts.iter().any(|it| it.name == workers::GATEWAY);
     let web_built = with_web && web::build(&tools, &wasm::git_sha(layout))?;

@@ -56,6 +56,7 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         }
     }
     let tools = Tools::ensure(layout, Scope::Run)?;
+    tools.need_room(Scope::Run)?;
     let web_url = if args.web_watch {
         Some(web_server::choose_url()?)
     } else {
