@@ -33,5 +33,6 @@ pub use running::*;
 pub use secret::{Ciphertext, Secret};
 pub use time::Timestamp;
 pub use validate::{
-    ADAPTERS, MAX_CONFIG_BYTES, Problem, ValidateContext, config_schema, validate_config,
+    ADAPTERS, MAX_CONFIG_BYTES, NO_PROVIDER, Problem, ValidateContext, config_schema,
+    validate_config,
 };

@@ -122,3 +122,49 @@ pub struct CachedConfig {
     /// The configuration, provider keys sealed.
     pub config: InstanceConfig,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn reply() -> Value {
+        json!({
+            "v": 1, "checked_at": "2026-11-21T10:00:00.000Z",
+            "auth": {
+                "principal": "key:4fGh7kQ2mZ0a", "kind": "user_key", "role": "user",
+                "user": {"user_id": "0198f0a1-0000-7000-8000-000000000002", "email": "user@acme.example", "org_id": "0198f0a0-0000-7000-8000-000000000001"},
+                "key": {"key_id": "4fGh7kQ2mZ0a", "secret": "current", "expires_at": null},
+                "org_id": "0198f0a0-0000-7000-8000-000000000001", "project_id": null,
+                "instances": ["development"], "instances_more": false,
+                "permissions": ["config:read", "images:read", "images:write"],
+            },
+            "instance": {"instance_id": "development", "status": "active", "config_version": 17},
+            "project": {"project_id": "0198f0a2-0000-7000-8000-000000000002", "name": "Website Chat"},
+            "config": null,
+        })
+    }
+
+    /// Workers of one release read the answers of the next and of the one before.
+    #[test]
+    fn resolve_reply_format_unchanged() {
+        let read: ResolveReply = serde_json::from_value(reply()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), reply());
+        let mut without = reply();
+        without.as_object_mut().unwrap().remove("config");
+        let read: ResolveReply = serde_json::from_value(without).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), reply());
+        let mut later = reply();
+        later["auth"]["a_later_member"] = json!(1);
+        later["a_later_member"] = json!(1);
+        let read: ResolveReply = serde_json::from_value(later).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), reply());
+    }
+
+    #[test]
+    fn resolve_request_format_unchanged() {
+        let text = r#"{"v":1,"credential":"sy_x","instance_hint":"development","project_hint":null,"need":"instance","have":{"instance_id":"development","config_version":16},"client_ip":"203.0.113.9"}"#;
+        let read: ResolveRequest = serde_json::from_str(text).unwrap();
+        assert_eq!(read.to_json(), text);
+    }
+}

@@ -1,4 +1,5 @@
-//! The first superadmin: rows for an empty control database. There is no bootstrap route.
+//! The first superadmin, and one for a house that has lost its last: rows for the control database. There is no bootstrap
+//! route.
 
 use crate::chain;
 use crate::hash::Pepper;
@@ -41,7 +42,31 @@ fn uuid_v7(now: Timestamp, random: &impl Random) -> String {
     )
 }
 
-/// User, key and first audit entry of chain `platform`.
+/// The end of an audit chain: the newest entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainEnd {
+    /// Its place.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl Default for ChainEnd {
+    /// Of a chain without entries.
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            hash: chain::FIRST_PREV_HASH.to_owned(),
+        }
+    }
+}
+
+/// Reads the end of chain `platform`, for [`superadmin_after`]; no row when it is empty.
+pub const CHAIN_END: &str =
+    "SELECT seq, hash FROM audit_log WHERE org_id = 'platform' ORDER BY seq DESC LIMIT 1";
+
+/// User, key and audit entry for a database whose chain `platform` is empty. Where it is not, the SQL makes nothing:
+/// see [`superadmin_after`].
 ///
 /// # Errors
 /// None in practice: the made id is a UUID.
@@ -51,29 +76,60 @@ pub fn superadmin(
     pepper_id: &str,
     pepper: &[u8; 32],
 ) -> Result<Bootstrap, api_types::InvalidId> {
+    superadmin_after(random, now, pepper_id, pepper, &ChainEnd::default())
+}
+
+/// The same behind entries that are there, for a house that has lost its last active superadmin. The SQL makes all three
+/// rows or none: none while a superadmin is active, or when the chain does not end there any more. It may be run again,
+/// also after it was interrupted between two statements.
+///
+/// # Errors
+/// None in practice: the made id is a UUID.
+pub fn superadmin_after(
+    random: &impl Random,
+    now: Timestamp,
+    pepper_id: &str,
+    pepper: &[u8; 32],
+    end: &ChainEnd,
+) -> Result<Bootstrap, api_types::InvalidId> {
     let user_id = UserId::parse(&uuid_v7(now, random))?;
     let minted = key::mint(random);
     let key_hash = Pepper::new(pepper_id, pepper).key_hash(&minted.secret);
+    // An earlier one, disabled now, may have the plain address.
+    let email = if end.seq == 0 {
+        "superadmin@platform.invalid".to_owned()
+    } else {
+        let unique = user_id.as_str().get(24..).unwrap_or_default();
+        format!("superadmin-{unique}@platform.invalid")
+    };
     let actor = json!({"kind":"bootstrap"});
-    let after = json!({"email":"superadmin@platform.invalid","role":"superadmin"});
+    let after = json!({"email": email, "role": "superadmin"});
+    let (was, prev) = (end.seq, &end.hash);
+    let seq = was + 1;
     let entry = json!({
-        "org_id": "platform", "seq": 1, "at": now, "actor": actor, "action": "create_user",
+        "org_id": "platform", "seq": seq, "at": now, "actor": actor, "action": "create_user",
         "target_type": "user", "target_id": user_id, "instance_id": null, "before": null, "after": after,
-        "request_id": "bootstrap", "ip": null, "prev_hash": chain::FIRST_PREV_HASH,
+        "request_id": "bootstrap", "ip": null, "prev_hash": prev,
     });
-    let hash = chain::entry_hash(chain::FIRST_PREV_HASH, &entry);
-    let (key_id, last4, first) = (&minted.key_id, &minted.last4, chain::FIRST_PREV_HASH);
-    // Every value is made here from digits and letters; nothing of a caller is pasted into SQL.
+    let hash = chain::entry_hash(prev, &entry);
+    let (key_id, last4) = (&minted.key_id, &minted.last4);
+    // The entry comes first and everything hangs on it: its hash covers the user's id, so it is this run's or nobody's.
+    // Every value is made here from digits and letters, or is a hash; nothing of a caller is pasted into SQL.
     let sql = format!(
-        "INSERT INTO users (user_id, email, role, org_id, name, status, version, created_at, updated_at)\n\
-         SELECT '{user_id}', 'superadmin@platform.invalid', 'superadmin', NULL, 'Superadmin', 'active', 1, '{now}', '{now}'\n\
-         WHERE NOT EXISTS (SELECT 1 FROM users WHERE role = 'superadmin' AND status = 'active');\n\
+        "INSERT INTO audit_log (org_id, seq, at, actor, action, target_type, target_id, instance_id, before, after, request_id, ip, prev_hash, hash)\n\
+         SELECT 'platform', {seq}, '{now}', '{actor}', 'create_user', 'user', '{user_id}', NULL, NULL, '{after}', 'bootstrap', NULL, '{prev}', '{hash}'\n\
+         WHERE NOT EXISTS (SELECT 1 FROM users WHERE role = 'superadmin' AND status = 'active')\n\
+         AND NOT EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform' AND seq > {was})\n\
+         AND ({was} = 0 OR EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform' AND seq = {was} AND hash = '{prev}'))\n\
+         AND NOT EXISTS (SELECT 1 FROM users WHERE org_id IS NULL AND lower(email) = '{email}' AND status <> 'deleted');\n\
+         INSERT INTO users (user_id, email, role, org_id, name, status, version, created_at, updated_at)\n\
+         SELECT '{user_id}', '{email}', 'superadmin', NULL, 'Superadmin', 'active', 1, '{now}', '{now}'\n\
+         WHERE EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform' AND seq = {seq} AND hash = '{hash}')\n\
+         AND NOT EXISTS (SELECT 1 FROM users WHERE user_id = '{user_id}');\n\
          INSERT INTO api_keys (key_id, user_id, kind, name, key_hash, pepper_id, last4, scopes, secret_version, created_by, version, created_at)\n\
          SELECT '{key_id}', '{user_id}', 'key', 'bootstrap', '{key_hash}', '{pepper_id}', '{last4}', '[\"*\"]', 1, 'bootstrap', 1, '{now}'\n\
-         WHERE EXISTS (SELECT 1 FROM users WHERE user_id = '{user_id}');\n\
-         INSERT INTO audit_log (org_id, seq, at, actor, action, target_type, target_id, instance_id, before, after, request_id, ip, prev_hash, hash)\n\
-         SELECT 'platform', 1, '{now}', '{actor}', 'create_user', 'user', '{user_id}', NULL, NULL, '{after}', 'bootstrap', NULL, '{first}', '{hash}'\n\
-         WHERE EXISTS (SELECT 1 FROM users WHERE user_id = '{user_id}') AND NOT EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform');\n"
+         WHERE EXISTS (SELECT 1 FROM users WHERE user_id = '{user_id}')\n\
+         AND NOT EXISTS (SELECT 1 FROM api_keys WHERE key_id = '{key_id}');\n"
     );
     Ok(Bootstrap {
         sql,

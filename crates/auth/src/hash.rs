@@ -92,6 +92,13 @@ impl Peppers {
         self.all.iter().find(|pepper| pepper.id == id)
     }
 
+    /// Whether it is an HMAC of [`Pepper::mac`] under any of them, so that one from before a change of the current
+    /// pepper holds.
+    pub fn verify_mac(&self, purpose: &str, data: &[u8], mac: &str) -> bool {
+        let holds = |pepper: &Pepper| pepper.verify_mac(purpose, data, mac);
+        self.all.iter().any(holds)
+    }
+
     /// Ids of all of them.
     pub fn ids(&self) -> Vec<&str> {
         self.all.iter().map(Pepper::id).collect()

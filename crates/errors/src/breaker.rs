@@ -302,6 +302,55 @@ mod tests {
         );
     }
 
+    /// Five failures among many successes are no outage; from half on they are one.
+    #[test]
+    fn opens_only_when_at_least_half_have_failed() {
+        for (good, opens_at) in [(4, 5), (5, 5), (6, 6), (10, 10), (11, 0)] {
+            let mut breaker = Breaker::default();
+            for _ in 0..good {
+                breaker.record(0, 0, Some(false), &CONFIG, 0);
+            }
+            // No more than the window holds: an old success would make room.
+            let failures = CONFIG.outcomes - good;
+            let opened = (1..=failures).find(|_| {
+                breaker.record(0, 0, Some(true), &CONFIG, 0);
+                breaker.is_open()
+            });
+            assert_eq!(opened.unwrap_or(0), opens_at, "{good}");
+        }
+        // What is older than the window counts on neither side.
+        let mut breaker = Breaker::default();
+        for _ in 0..11 {
+            breaker.record(0, 0, Some(false), &CONFIG, 0);
+        }
+        let later = CONFIG.window_ms;
+        fail_until_open(&mut breaker, later);
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn a_clock_that_goes_backwards_is_held() {
+        let mut breaker = Breaker::default();
+        fail_until_open(&mut breaker, 100_000);
+        // Neither is the wait made longer nor is a call let through too early.
+        for now_ms in [100_000, 50_000, 0, -1] {
+            assert_eq!(breaker.refused_for_ms(now_ms), 30_000, "{now_ms}");
+            assert_eq!(
+                breaker.admit(now_ms, 1_000, &CONFIG, 0),
+                Decision::Refused {
+                    retry_after_ms: 30_000
+                }
+            );
+        }
+        let Decision::Allowed { generation, probe } = breaker.admit(130_000, 1_000, &CONFIG, 0)
+        else {
+            panic!("no probe")
+        };
+        assert!(probe);
+        breaker.record(5, generation, Some(true), &CONFIG, 0);
+        assert_eq!(breaker.refused_for_ms(5), 60_000);
+    }
+
     #[test]
     fn outcomes_of_an_older_generation_change_nothing() {
         let mut breaker = Breaker::default();
@@ -338,6 +387,11 @@ mod tests {
             let mut probe: Option<(u64, i64)> = None;
             for (step, advance) in steps {
                 now_ms += advance;
+                // As between two commands: it is stored and read again.
+                let stored = serde_json::to_string(&breaker).unwrap();
+                let read: Breaker = serde_json::from_str(&stored).unwrap();
+                prop_assert_eq!(&read, &breaker);
+                breaker = read;
                 match step {
                     0..=2 => if let Decision::Allowed { generation, probe: is_probe } = breaker.admit(now_ms, 10_000, &CONFIG, 50) {
                         if is_probe {

@@ -38,7 +38,6 @@ pub(crate) struct Timing {
 #[derive(Debug)]
 struct Inner {
     call: CallContext,
-    tracestate: Option<String>,
     client_request_id: Option<String>,
     client_ip: Option<String>,
     started_ms: i64,
@@ -62,15 +61,11 @@ impl Context {
         let client_request_id = sent
             .filter(|sent| !sent.eq_ignore_ascii_case(&request_id))
             .map(|sent| sent.chars().take(64).collect());
-        let tracestate = text("tracestate")
-            .filter(|state| state.len() <= 512)
-            .map(ToOwned::to_owned);
         Self(Arc::new(Inner {
             call: CallContext {
                 request_id,
                 traceparent: child_traceparent(text("traceparent"), random),
             },
-            tracestate,
             client_request_id,
             // It is stored with every change, so it must be what it says.
             client_ip: text("cf-connecting-ip")
@@ -94,11 +89,6 @@ impl Context {
     /// The trace id inside `traceparent`.
     pub fn trace_id(&self) -> &str {
         self.0.call.traceparent.split('-').nth(1).unwrap_or("")
-    }
-
-    /// `tracestate` of the caller, to be passed on.
-    pub fn tracestate(&self) -> Option<&str> {
-        self.0.tracestate.as_deref()
     }
 
     /// When the request arrived, in milliseconds since the epoch.

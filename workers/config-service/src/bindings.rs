@@ -28,15 +28,23 @@ const LOG_SINK: &str = "LOG_SINK";
 pub(crate) struct RateLimitGuard(Option<Arc<RateLimiter>>);
 
 impl AbuseGuard for RateLimitGuard {
+    fn is_bound(&self) -> bool {
+        self.0.is_some()
+    }
+
     async fn admit(&self, key: &str) -> bool {
         let Some(limiter) = self.0.clone() else {
             return true;
         };
         let key = key.to_owned();
-        // A shield that fails must not lock everybody out.
-        SendFuture::new(async move { limiter.limit(key).await })
-            .await
-            .is_ok_and(|outcome| outcome.success)
+        match SendFuture::new(async move { limiter.limit(key).await }).await {
+            Ok(outcome) => outcome.success,
+            // A shield that fails must not lock anybody out.
+            Err(error) => {
+                tracing::warn!(error = %error, "AUTH_GUARD does not answer");
+                true
+            }
+        }
     }
 }
 

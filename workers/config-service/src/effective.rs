@@ -205,6 +205,34 @@ mod tests {
         );
     }
 
+    /// What people write is bounded by 64 KB; what is derived from it may be larger.
+    #[test]
+    fn a_configuration_of_more_than_256_kb_is_refused() {
+        let of = |padding: usize| {
+            build(Parts {
+                instance_id: &InstanceId::parse("production").unwrap(),
+                org_id: &OrgId::parse("0198f0a0-0000-7000-8000-000000000001").unwrap(),
+                name: "Production",
+                self_hosted: false,
+                worker_urls: &BTreeMap::new(),
+                config_version: 3,
+                edited: EditableConfig {
+                    environment: Some("x".repeat(padding)),
+                    ..EditableConfig::default()
+                },
+                credentials: &[],
+                prices: &[],
+                now: Timestamp(0),
+            })
+        };
+        let rest = text(&of(0).unwrap()).unwrap().len();
+        let most = of(MAX_EFFECTIVE_BYTES - rest).unwrap();
+        assert_eq!(text(&most).unwrap().len(), MAX_EFFECTIVE_BYTES);
+        let refused = of(MAX_EFFECTIVE_BYTES - rest + 1).unwrap_err();
+        assert_eq!(refused.code, Code::PayloadTooLarge);
+        assert_eq!(refused.details["max_bytes"], MAX_EFFECTIVE_BYTES);
+    }
+
     #[test]
     fn what_people_set_is_kept() {
         let edited = json!({"providers": {"pictures": {"adapter": "ideogram"}}, "rate_limits": {"pictures": {"max_inflight_images": 4}}});

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const MAX_ADDRESSES: usize = 1_000;
 const MAX_PUTS: usize = 1_000;
+/// A lasting fault is told this often, in milliseconds.
+const WARN_EVERY_MS: i64 = 60_000;
 
 /// How many stored values still use an older key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ struct Inner {
     put_at: BTreeMap<String, Timestamp>,
     old_rows: Option<(Timestamp, OldRows)>,
     sealed_day: Option<Timestamp>,
+    warned_at: Option<Timestamp>,
+    kv: Option<(Timestamp, bool)>,
 }
 
 /// The memory of one isolate.
@@ -76,6 +80,30 @@ impl Memory {
     /// Notes the counts.
     pub fn note_old_rows(&self, at: Timestamp, rows: OldRows) {
         self.inner().old_rows = Some((at, rows));
+    }
+
+    /// Whether KV answered when it was last asked, if that is at most `max_age_ms` ago.
+    pub fn kv(&self, now: Timestamp, max_age_ms: i64) -> Option<bool> {
+        let kv = self.inner().kv;
+        kv.filter(|(at, _)| now.ms() - at.ms() < max_age_ms)
+            .map(|(_, answers)| answers)
+    }
+
+    /// Notes whether it answers.
+    pub fn note_kv(&self, at: Timestamp, answers: bool) {
+        self.inner().kv = Some((at, answers));
+    }
+
+    /// Whether it is to be said now that wrong keys are not counted: once a minute.
+    pub fn warns_of_no_guard(&self, now: Timestamp) -> bool {
+        let mut inner = self.inner();
+        let due = inner
+            .warned_at
+            .is_none_or(|at| now.ms() - at.ms() >= WARN_EVERY_MS);
+        if due {
+            inner.warned_at = Some(now);
+        }
+        due
     }
 
     /// The last day on which this isolate found every audit chain sealed.

@@ -34,6 +34,8 @@ const MAX_ATTEMPTS: u32 = 5;
 const ANSWER_LIFE_MS: i64 = 24 * 3_600_000;
 /// How long a stored secret may be shown again, in milliseconds.
 const SECRET_LIFE_MS: i64 = 600_000;
+/// What the key for the hash of a request is derived for.
+const IDEMPOTENCY: &str = "idempotency";
 /// Most of `before` or `after`, in bytes.
 const MAX_AUDITED_BYTES: usize = 8 * 1024;
 
@@ -107,11 +109,15 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         };
         permit(C::OPERATION, &read.auth, &change.target(&decision)?)?;
         // With the pepper: a body may hold a provider key, and a stolen table must not serve to test guesses.
-        let pepper = self.settings.peppers()?.current();
-        let request_sha256 = pepper.mac("idempotency", change.fingerprint().as_bytes());
+        let peppers = self.settings.peppers()?;
+        let fingerprint = change.fingerprint();
+        let request_sha256 = peppers.current().mac(IDEMPOTENCY, fingerprint.as_bytes());
         let live = |stored: &StoredAnswer| now.ms() - stored.created_at.ms() < ANSWER_LIFE_MS;
         if let Some(stored) = stored.filter(live) {
-            let answer = self.replay(demand, key, &stored, &request_sha256, now)?;
+            // Also under the pepper that was the current one when the answer was stored.
+            let same =
+                peppers.verify_mac(IDEMPOTENCY, fingerprint.as_bytes(), &stored.request_sha256);
+            let answer = self.replay(demand, key, &stored, same, now)?;
             return Ok(Written::Done(answer, None));
         }
         let outcome = change.decide(&decision)?;
@@ -169,10 +175,10 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
         demand: &Demand,
         key: &str,
         stored: &StoredAnswer,
-        request_sha256: &str,
+        is_same: bool,
         now: Timestamp,
     ) -> Result<Answer> {
-        if stored.request_sha256 != request_sha256 {
+        if !is_same {
             return Err(Error::new(
                 Code::IdempotencyMismatch,
                 "This Idempotency-Key stands for another request.",

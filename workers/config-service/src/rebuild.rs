@@ -78,17 +78,18 @@ pub(crate) fn build(parts: &Parts, prices: &[PriceOverride], now: Timestamp) -> 
 }
 
 impl<P: Ports, G: AbuseGuard> Deps<P, G> {
-    /// Builds bodies anew whose prices began or ended, then compares some bodies with their parts. Runs before
-    /// publication, which takes up what these steps wrote.
+    /// Builds bodies anew whose prices began or ended, then compares some bodies with their parts, also when the first
+    /// failed. Runs before publication, which takes up what these steps wrote.
     pub(crate) async fn rebuild_bodies(&self, now: Timestamp, swept: &mut Swept) {
-        let due = match self.rebuild_due(now).await {
-            Ok(due) => due,
-            Err(error) => return swept.fail("prices", &error),
-        };
-        swept.rebuilt = due.len();
-        if due.len() as i64 >= MAX_DUE {
-            // Bodies that are due differ from their parts, and that is no fault.
-            return;
+        match self.rebuild_due(now).await {
+            Ok(due) => {
+                swept.rebuilt = due.len();
+                if due.len() as i64 >= MAX_DUE {
+                    // Bodies that are due differ from their parts, and that is no fault.
+                    return;
+                }
+            }
+            Err(error) => swept.fail("prices", &error),
         }
         match self.recount(now).await {
             Ok((recounted, differing)) => {

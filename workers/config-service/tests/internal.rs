@@ -8,16 +8,6 @@ use platform::fakes::When;
 use serde_json::{Value, json};
 use support::*;
 
-fn tampered(key: &str) -> String {
-    // Another secret with a good checksum: the form passes, the hash does not.
-    let parsed = auth::key::parse(key).unwrap();
-    let random = platform::fakes::FakeRandom::seeded(99);
-    auth::key::mint_secret(parsed.key_id, &random)
-        .api_key
-        .expose()
-        .to_owned()
-}
-
 #[tokio::test]
 async fn internal_routes_are_nowhere_without_props() {
     let service = Service::new();
@@ -632,6 +622,16 @@ async fn reports_about_keys_are_shown_and_forgotten_when_the_key_is_replaced() {
         ),
         (json!("failing"), json!("auth_failed"))
     );
+    // The list tells it too; what workers get does not depend on reports.
+    let listed = async || {
+        let list = service.get(ADMIN, "/instance").await.json();
+        let items = list["items"].as_array().unwrap().iter();
+        let found = items.filter(|it| it["instance_id"] == "production");
+        found.map(|it| it["key_states"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, [json!({"ideogram": "failing"})]);
+    let copy = service.copy("production").unwrap()["config"].clone();
+    assert_eq!(copy["providers"]["ideogram"]["credential_state"], "set");
     let replaced = service
         .app
         .request(Method::PUT, path)
@@ -642,6 +642,7 @@ async fn reports_about_keys_are_shown_and_forgotten_when_the_key_is_replaced() {
         .await;
     assert_eq!(replaced.json()["state"], "set");
     assert_eq!(state().await["state"], "set");
+    assert_eq!(listed().await, [json!({"ideogram": "set"})]);
     assert_eq!(report(json!([])).await, 204);
     let many: Vec<Value> = (0..101)
         .map(|_| json!({"credential_id": id, "outcome": "ok", "at": at}))

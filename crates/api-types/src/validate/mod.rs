@@ -46,6 +46,29 @@ const LOCATION_HINTS: &[&str] = &[
 /// The most of a configuration, as JSON text.
 pub const MAX_CONFIG_BYTES: usize = 64 * 1024;
 
+/// Begins the rule that names the providers there are.
+pub const NO_PROVIDER: &str = "must be a provider in /providers or an adapter";
+
+impl EditableConfig {
+    /// Whether limits, budgets, keys and prices may name it: it stands in `providers`, or is an adapter's own name.
+    pub fn has_provider(&self, name: &ProviderName) -> bool {
+        self.providers.contains_key(name)
+            || ADAPTERS
+                .iter()
+                .any(|(adapter, _)| *adapter == name.as_str())
+    }
+
+    /// The rule that a name breaks for which [`Self::has_provider`] is false, with the names that there are.
+    pub fn provider_rule(&self) -> String {
+        let own = self.providers.keys().map(ProviderName::as_str);
+        let names: BTreeSet<&str> = own
+            .chain(ADAPTERS.iter().map(|(adapter, _)| *adapter))
+            .collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        format!("{NO_PROVIDER}; known are {}", names.join(", "))
+    }
+}
+
 struct Check {
     problems: Vec<Problem>,
 }
@@ -84,6 +107,11 @@ pub fn validate_config(config: &EditableConfig, context: ValidateContext) -> Vec
         problems: Vec::new(),
     };
     for (provider, limit) in &config.rate_limits {
+        check.require(
+            config.has_provider(provider),
+            format!("/rate_limits/{provider}"),
+            config.provider_rule(),
+        );
         rate_limit(&mut check, &format!("/rate_limits/{provider}"), limit);
     }
     check.require(
@@ -95,7 +123,7 @@ pub fn validate_config(config: &EditableConfig, context: ValidateContext) -> Vec
         provider(&mut check, name, settings, context);
     }
     routing(&mut check, config);
-    budgets(&mut check, &config.budgets);
+    budgets(&mut check, config);
     if let Some(bucket) = &config.r2_bucket {
         bucket_name(&mut check, "/r2_bucket", bucket);
     }
@@ -287,7 +315,8 @@ fn routing(check: &mut Check, config: &EditableConfig) {
     );
 }
 
-fn budgets(check: &mut Check, budgets: &[Budget]) {
+fn budgets(check: &mut Check, config: &EditableConfig) {
+    let budgets: &[Budget] = &config.budgets;
     check.require(budgets.len() <= 100, "/budgets", "at most 100 budgets");
     let mut seen = BTreeSet::new();
     for (index, budget) in budgets.iter().enumerate() {
@@ -304,6 +333,15 @@ fn budgets(check: &mut Check, budgets: &[Budget]) {
             format!("{at}/scope"),
             "must be instance, provider:<name>, project:<id> or key:<id>",
         );
+        if let Some(("provider", name)) = budget.scope.split_once(':')
+            && let Ok(name) = ProviderName::parse(name)
+        {
+            check.require(
+                config.has_provider(&name),
+                format!("{at}/scope"),
+                config.provider_rule(),
+            );
+        }
         check.range(
             Some(budget.limit_usd_micros),
             1,
@@ -356,6 +394,14 @@ mod tests {
             (
                 json!({"rate_limits":{"ideogram":{"max_inflight_images":0}}}),
                 "/rate_limits/ideogram/max_inflight_images",
+            ),
+            (
+                json!({"rate_limits":{"ideogramm":{"rpm":1}}}),
+                "/rate_limits/ideogramm",
+            ),
+            (
+                json!({"budgets":[{"scope":"provider:ideogramm","period":"day","limit_usd_micros":1}]}),
+                "/budgets/0/scope",
             ),
             (
                 json!({"rate_limits":{"ideogram":{"tpm":0}}}),
@@ -438,6 +484,25 @@ mod tests {
         ] {
             assert_eq!(pointers(&config, CLOUD), [pointer], "{config}");
         }
+    }
+
+    #[test]
+    fn limits_and_budgets_name_a_provider_of_the_configuration_or_an_adapter() {
+        let named = json!({
+            "providers": {"pictures": {"adapter": "ideogram"}},
+            "rate_limits": {"pictures": {"rpm": 1}, "openai": {"rpm": 1}},
+            "budgets": [
+                {"scope":"provider:pictures","period":"day","limit_usd_micros":1},
+                {"scope":"provider:ideogram","period":"day","limit_usd_micros":1},
+            ],
+        });
+        assert!(pointers(&named, CLOUD).is_empty());
+        let mut config: EditableConfig = serde_json::from_value(named).unwrap();
+        config.budgets[0].scope = "provider:picture".to_owned();
+        assert_eq!(
+            validate_config(&config, CLOUD)[0].rule,
+            "must be a provider in /providers or an adapter; known are ideogram, openai, pictures"
+        );
     }
 
     #[test]

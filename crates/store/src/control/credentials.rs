@@ -250,10 +250,27 @@ pub fn report(items: &str, only: Option<&InstanceId>) -> Statement {
     .bind(only.map(InstanceId::as_str))
 }
 
-/// Envelopes under another key-encryption key, as column `n`.
-pub fn count_old_keks(current: &str) -> Statement {
-    Statement::new(
-        "SELECT count(*) AS n FROM provider_credentials WHERE kek_id < ?1 OR kek_id > ?1",
+/// A row whose column names another key than its envelope, under that table alias: rows of before the triggers that
+/// refuse them, or written past these. Only the envelope tells which key opens it.
+pub(super) fn damaged(alias: &str) -> String {
+    let dot = if alias.is_empty() { "" } else { "." };
+    format!("instr({alias}{dot}ciphertext, 'v1.' || {alias}{dot}kek_id || '.') <> 1")
+}
+
+/// Envelopes under another key-encryption key than `kek`, an expression, and damaged rows; a number. The `+` keeps
+/// SQLite from putting `kek` into the term by which it knows the index.
+pub(super) fn not_under(kek: &str) -> String {
+    format!(
+        "((SELECT count(*) FROM provider_credentials k WHERE k.kek_id < {kek} OR k.kek_id > {kek}) \
+         + (SELECT count(*) FROM provider_credentials d INDEXED BY provider_credentials_damaged WHERE d.instance_id > '' AND {} AND +d.kek_id = {kek}))",
+        damaged("d")
     )
-    .bind(current)
+}
+
+/// Envelopes under another key-encryption key, as column `n`. A damaged row counts: nobody knows its key.
+pub fn count_old_keks(current: &str) -> Statement {
+    Statement {
+        sql: format!("SELECT {} AS n", not_under("?1")).into(),
+        params: vec![current.into()],
+    }
 }

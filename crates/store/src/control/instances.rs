@@ -109,7 +109,8 @@ impl ListFilter {
     }
 }
 
-/// The caller's instances by id; `limit` rows at most. It begins with what the caller may see, so that a user with one
+/// The caller's instances by id; `limit` rows at most. That a provider refused a key stands beside the body, which workers
+/// hold copies of and reports do not change. It begins with what the caller may see, so that a user with one
 /// instance costs the same in a house of a hundred thousand; only a superadmin's list walks along all of them, in the
 /// order of the key until the page is full, and not beyond the [`edge`].
 pub fn list(caller: &KeyId, filter: &ListFilter, limit: i64) -> Statement {
@@ -136,7 +137,9 @@ pub fn list(caller: &KeyId, filter: &ListFilter, limit: i64) -> Statement {
              ORDER BY i.instance_id LIMIT ?6) s) \
          SELECT i.instance_id, i.org_id, i.name, i.status, i.worker_urls, i.version, i.created_at, i.updated_at, \
            json_extract(i.config, '$.environment') AS environment, json_extract(i.config, '$.budgets') AS budgets, \
-           (SELECT json_group_object(s.key, json_extract(s.value, '$.credential_state')) FROM instance_effective e, json_each(e.body, '$.providers') s \
+           (SELECT json_group_object(s.key, iif(json_extract(s.value, '$.credential_state') = 'set' AND EXISTS (SELECT 1 FROM provider_credentials f \
+                WHERE f.instance_id = i.instance_id AND f.provider = s.key AND f.slot = 'current' AND f.last_error IS NOT NULL), \
+                'failing', json_extract(s.value, '$.credential_state'))) FROM instance_effective e, json_each(e.body, '$.providers') s \
               WHERE e.instance_id = i.instance_id) AS key_states \
          FROM who w CROSS JOIN seen x CROSS JOIN instances i ON i.instance_id = x.instance_id \
          WHERE i.status <> 'deleted' \

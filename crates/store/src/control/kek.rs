@@ -6,6 +6,7 @@
 
 use super::audit;
 use super::columns;
+use super::credentials::{damaged, not_under};
 use super::guard::require;
 use api_types::{
     Ciphertext, CredentialId, InstanceConfig, InstanceId, InstanceStatus, OrgId, ProviderName,
@@ -38,6 +39,9 @@ pub struct Unopened {
     pub credential_id: CredentialId,
     /// The key that it names.
     pub kek_id: String,
+    /// The key that its row names, where that is another one: the row is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_kek_id: Option<String>,
 }
 
 /// A rotation.
@@ -206,16 +210,29 @@ pub fn count_workers_with_old_rows() -> Statement {
 
 /// Envelopes that the running rotation has before it, as column `n`; no row when none runs.
 pub fn count_remaining() -> Statement {
-    Statement::new(
-        "SELECT (SELECT count(*) FROM provider_credentials k WHERE k.kek_id < r.to_kek OR k.kek_id > r.to_kek) AS n \
-         FROM kek_rotations r WHERE r.state = 'running'",
+    Statement::new(format!(
+        "SELECT {} AS n FROM kek_rotations r WHERE r.state = 'running'",
+        not_under("r.to_kek")
+    ))
+}
+
+/// The next instance after the cursor that has an envelope under another key than the rotation's, or a damaged row.
+fn next() -> String {
+    format!(
+        "(SELECT n.instance_id FROM provider_credentials n \
+         WHERE n.instance_id > (SELECT r.cursor FROM kek_rotations r WHERE r.rotation_id = ?1) AND {} \
+         ORDER BY n.instance_id LIMIT 1)",
+        due("n")
     )
 }
 
-/// The next instance after the cursor that has an envelope under another key than the rotation's.
-const NEXT: &str = "(SELECT n.instance_id FROM provider_credentials n \
-    WHERE n.instance_id > (SELECT r.cursor FROM kek_rotations r WHERE r.rotation_id = ?1) \
-      AND n.kek_id <> (SELECT r.to_kek FROM kek_rotations r WHERE r.rotation_id = ?1) ORDER BY n.instance_id LIMIT 1)";
+/// An envelope that a step looks at, under that table alias.
+fn due(alias: &str) -> String {
+    format!(
+        "({alias}.kek_id <> (SELECT r.to_kek FROM kek_rotations r WHERE r.rotation_id = ?1) OR {})",
+        damaged(alias)
+    )
+}
 
 /// What a step needs to know, for [`Step::read`].
 pub fn step(rotation_id: &RotationId) -> Vec<Statement> {
@@ -223,24 +240,25 @@ pub fn step(rotation_id: &RotationId) -> Vec<Statement> {
         sql: sql.into(),
         params: vec![rotation_id.as_str().into()],
     };
+    let next = next();
     vec![
         by_id(rotation_id),
         of(format!(
             "SELECT i.instance_id, i.org_id, i.status, i.config_version, e.body FROM instances i \
-             LEFT JOIN instance_effective e ON e.instance_id = i.instance_id WHERE i.instance_id = {NEXT}"
+             LEFT JOIN instance_effective e ON e.instance_id = i.instance_id WHERE i.instance_id = {next}"
         )),
         of(format!(
-            "SELECT k.credential_id, k.org_id, k.instance_id, k.provider, k.slot, k.host, k.ciphertext FROM provider_credentials k \
-             WHERE k.instance_id = {NEXT} AND k.kek_id <> (SELECT r.to_kek FROM kek_rotations r WHERE r.rotation_id = ?1) \
-             ORDER BY k.provider, k.credential_id"
+            "SELECT k.credential_id, k.org_id, k.instance_id, k.provider, k.slot, k.host, k.ciphertext, k.kek_id FROM provider_credentials k \
+             WHERE k.instance_id = {next} AND {} ORDER BY k.provider, k.credential_id",
+            due("k")
         )),
         audit::head_of(
-            &format!("(SELECT i.org_id FROM instances i WHERE i.instance_id = {NEXT})"),
+            &format!("(SELECT i.org_id FROM instances i WHERE i.instance_id = {next})"),
             vec![rotation_id.as_str().into()],
         ),
         of(format!(
-            "SELECT CASE WHEN {NEXT} IS NULL THEN (SELECT count(*) FROM provider_credentials k, kek_rotations r \
-               WHERE r.rotation_id = ?1 AND (k.kek_id < r.to_kek OR k.kek_id > r.to_kek)) END AS n"
+            "SELECT CASE WHEN {next} IS NULL THEN {} END AS n FROM kek_rotations r WHERE r.rotation_id = ?1",
+            not_under("r.to_kek")
         )),
     ]
 }
@@ -262,6 +280,8 @@ pub struct Wrapped {
     pub host: String,
     /// The envelope.
     pub ciphertext: Ciphertext,
+    /// The key that the row says it is under.
+    pub kek_id: String,
 }
 
 /// The instance that a step visits.
@@ -332,6 +352,7 @@ fn wrapped(row: &Row) -> Result<Wrapped> {
         is_current: row.text("slot") == Some("current"),
         host: columns::text(row, "host")?,
         ciphertext: Ciphertext(columns::text(row, "ciphertext")?),
+        kek_id: columns::text(row, "kek_id")?,
     })
 }
 
@@ -349,7 +370,7 @@ pub fn guard_cursor(rotation: &Rotation) -> Statement {
 /// Refuses unless no envelope after the cursor is under another key: none came while the last step was decided.
 pub fn guard_last(rotation_id: &RotationId) -> Statement {
     require(
-        &format!("SELECT {NEXT} IS NULL"),
+        &format!("SELECT {} IS NULL", next()),
         vec![rotation_id.as_str().into()],
     )
 }
@@ -397,6 +418,9 @@ mod tests {
     #[test]
     fn unopened_format_unchanged() {
         let text = r#"[{"instance_id":"production","credential_id":"0198f0c0-0000-7000-8000-000000000001","kek_id":"k0"}]"#;
+        let read: Vec<Unopened> = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        let text = r#"[{"instance_id":"production","credential_id":"0198f0c0-0000-7000-8000-000000000001","kek_id":"k1","row_kek_id":"k2"}]"#;
         let read: Vec<Unopened> = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }

@@ -118,6 +118,62 @@ async fn every_constraint_refuses() {
     }
 }
 
+/// What no constraint of a table can say: rows that stay, and two columns that must agree.
+#[tokio::test]
+async fn every_trigger_refuses() {
+    let database = seeded();
+    let t = "2025-11-21T09:00:00.000Z";
+    // A provider of its own, so that nothing else is in the way.
+    let credential = |id: &str, ciphertext: &str, kek_id: &str| {
+        format!(
+            "INSERT INTO provider_credentials (credential_id, org_id, instance_id, provider, host, ciphertext, kek_id, set_at, set_by, created_at) \
+             VALUES ('{id}', '{ACME}', 'production', '{id}', 'h', '{ciphertext}', '{kek_id}', '{t}', 's', '{t}')"
+        )
+    };
+    let hash = "0".repeat(64);
+    let entry = entry("platform", 1, &hash, "a");
+    database.batch(audit::append(&entry)).await.unwrap();
+    for sql in [
+        credential("c", "v1.k1.a.b", "k1"),
+        format!(
+            "INSERT INTO audit_checkpoints (org_id, seq, hash, mac, pepper_id, created_at) VALUES ('platform', 1, '{hash}', '{hash}', 'p1', '{t}')"
+        ),
+    ] {
+        database.query(Statement::new(sql)).await.unwrap();
+    }
+    let (log, checkpoints, key) = (
+        "audit_log_is_append_only",
+        "audit_checkpoints_are_append_only",
+        "provider_credentials_name_their_key",
+    );
+    for (sql, name) in [
+        ("UPDATE audit_log SET action = 'x'".to_owned(), log),
+        ("DELETE FROM audit_log".to_owned(), log),
+        (
+            "UPDATE audit_checkpoints SET pepper_id = 'p0'".to_owned(),
+            checkpoints,
+        ),
+        ("DELETE FROM audit_checkpoints".to_owned(), checkpoints),
+        (credential("d", "v1.k1.a.b", "k2"), key),
+        (credential("d", "v1.k12.a.b", "k1"), key),
+        (credential("d", "v1.k1", "k1"), key),
+        (
+            "UPDATE provider_credentials SET kek_id = 'k2'".to_owned(),
+            key,
+        ),
+        (
+            "UPDATE provider_credentials SET ciphertext = 'v1.k2.a.b'".to_owned(),
+            key,
+        ),
+    ] {
+        let (_, cause) = refused(&database, &sql).await;
+        assert!(cause.contains(name), "{sql}: {cause}");
+    }
+    // Both together are how a key moves.
+    let moved = "UPDATE provider_credentials SET ciphertext = 'v1.k2.a.b', kek_id = 'k2'";
+    database.query(Statement::new(moved)).await.unwrap();
+}
+
 #[tokio::test]
 async fn violations_are_told_apart() {
     let database = seeded();

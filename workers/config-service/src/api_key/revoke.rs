@@ -1,6 +1,6 @@
 //! `DELETE /api-key/{key_id}`.
 
-use super::target;
+use super::{shown, target};
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
 use crate::change::{Audited, Change, Decision, Demand, Outcome};
@@ -85,7 +85,7 @@ impl Change for RevokeApiKey {
         }
         // Ending a key must work for who does not know its version; a stated one is held.
         if *decision.if_match != IfMatch::Missing {
-            decision.if_match.check(key.version)?;
+            decision.check_version(key.version, || shown(&key, decision.now))?;
         }
         let (now, by) = (decision.now, &decision.auth.principal);
         Ok(Outcome {

@@ -6,8 +6,8 @@
 use crate::effective::settings_of;
 use crate::patch::SET_BY_NOBODY;
 use api_types::{
-    ADAPTERS, EditableConfig, MAX_CONFIG_BYTES, Problem, ProviderName, ValidateContext,
-    unknown_members, validate_config,
+    ADAPTERS, EditableConfig, MAX_CONFIG_BYTES, NO_PROVIDER, Problem, ProviderName,
+    ValidateContext, unknown_members, validate_config,
 };
 use errors::{Code, Error, Result};
 use middleware::parse_json;
@@ -206,7 +206,9 @@ pub(crate) fn read(stored: &Value, around: &Around, faults: &mut Faults) -> Resu
     problems.extend(scopes(&edited, around.known_scopes.as_deref()));
     if !all_readable {
         // What is left out would seem to be missing.
-        problems.retain(|problem| !problem.pointer.starts_with("/routing"));
+        problems.retain(|problem| {
+            !problem.pointer.starts_with("/routing") && !problem.rule.starts_with(NO_PROVIDER)
+        });
     }
     faults.broken(problems);
     Ok(edited)
@@ -273,10 +275,7 @@ pub(crate) fn homeless_keys<'a>(
 ) -> Vec<Problem> {
     keys.into_iter()
         .filter(|name| settings_of(config, name).is_none())
-        .map(|name| {
-            let rule = "must be a provider in /providers or an adapter";
-            problem(format!("/api_keys/{name}"), rule)
-        })
+        .map(|name| problem(format!("/api_keys/{name}"), config.provider_rule()))
         .collect()
 }
 

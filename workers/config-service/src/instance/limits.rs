@@ -116,11 +116,9 @@ impl Member for RateLimit {
     const OPERATION: &'static Operation = &config_service::SET_RATE_LIMIT;
 
     fn put(&self, current: &Current, members: &mut Map<String, Value>) -> Result<()> {
-        if settings_of(&edited(&current.row)?, &self.0).is_none() {
-            return Err(Error::invalid_field(
-                "provider",
-                "must be a provider of the configuration or an adapter",
-            ));
+        let config = edited(&current.row)?;
+        if !config.has_provider(&self.0) {
+            return Err(Error::invalid_field("provider", config.provider_rule()));
         }
         let limit = self.1.0.clone()?;
         let limits = members

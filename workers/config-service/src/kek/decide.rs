@@ -50,7 +50,7 @@ pub(super) fn decide(
     }
 }
 
-/// New envelopes, and those that could not be opened.
+/// New envelopes, and those that could not be opened or whose row is damaged.
 fn rewrap<'a>(
     rotation: &Rotation,
     visited: &'a Visited,
@@ -66,17 +66,31 @@ fn rewrap<'a>(
             credential_id: envelope.credential_id.clone(),
             host: envelope.host.clone(),
         };
+        let named = envelope.ciphertext.kek_id();
+        let row_kek_id = (named != Some(&envelope.kek_id)).then(|| envelope.kek_id.clone());
+        if row_kek_id.is_some() {
+            // Whatever moved only one of the two is not to be trusted with the other either.
+            unopened.push(lost(envelope, row_kek_id));
+            continue;
+        }
         match keks.rewrap(random, &context, &envelope.ciphertext, &rotation.to) {
             Ok(ciphertext) => new.push((envelope, ciphertext)),
-            Err(error) if error.code == Code::DecryptionFailed => unopened.push(Unopened {
-                instance_id: envelope.instance_id.clone(),
-                credential_id: envelope.credential_id.clone(),
-                kek_id: named_kek(&envelope.ciphertext).to_owned(),
-            }),
+            Err(error) if error.code == Code::DecryptionFailed => {
+                unopened.push(lost(envelope, None));
+            }
             Err(error) => return Err(error),
         }
     }
     Ok((new, unopened))
+}
+
+fn lost(envelope: &Wrapped, row_kek_id: Option<String>) -> Unopened {
+    Unopened {
+        instance_id: envelope.instance_id.clone(),
+        credential_id: envelope.credential_id.clone(),
+        kek_id: named_kek(&envelope.ciphertext).to_owned(),
+        row_kek_id,
+    }
 }
 
 fn visit(
@@ -208,6 +222,15 @@ fn finish(step: &Step, by: &By, now: Timestamp) -> Decided {
 
 /// The text of a failure that nothing of the value stands in.
 pub(super) fn log_unopened(unopened: &Unopened) {
+    if let Some(row_kek_id) = &unopened.row_kek_id {
+        tracing::error!(
+            credential_id = %unopened.credential_id,
+            kek_id = %unopened.kek_id,
+            row_kek_id = %row_kek_id,
+            "the row of a stored provider key is damaged: it names another key than its envelope"
+        );
+        return;
+    }
     tracing::error!(
         credential_id = %unopened.credential_id,
         kek_id = %unopened.kek_id,

@@ -111,6 +111,7 @@ fn rotation(further: &[(&str, Value)]) -> Value {
         ("instance_id", slug()),
         ("credential_id", uuid()),
         ("kek_id", text()),
+        ("row_kek_id?", text()),
     ]);
     let mut members = vec![
         ("rotation_id", uuid()),

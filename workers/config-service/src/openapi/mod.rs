@@ -102,7 +102,7 @@ fn schemas() -> Value {
             ("docs", text()), ("request_id", uuid()),
         ]),
         "Health": object(&[
-            ("status", json!({"enum": ["ok", "unhealthy"]})), ("version", text()), ("version_id", or_null("string")), ("git_sha", text()),
+            ("status", json!({"enum": ["ok", "degraded", "unhealthy"]})), ("version", text()), ("version_id", or_null("string")), ("git_sha", text()),
             ("bindings", any()), ("kek_ids", texts()), ("pepper_ids", texts()), ("old_kek_rows", or_null("integer")),
             ("old_pepper_rows", or_null("integer")), ("missing_secrets?", texts()),
         ]),
@@ -167,8 +167,9 @@ fn parameters(entry: &Entry) -> Vec<Value> {
             .iter()
             .map(|name| parameter("query", name, false)),
     );
-    // A repeated check of a worker is another check.
-    if entry.method == "post" && *entry.operation != op::CHECK_WORKER {
+    // A repeated check of a worker is another check, and a repeated run takes further steps.
+    let goes_on = [&op::CHECK_WORKER, &op::RUN_KEK_ROTATION].contains(&entry.operation);
+    if entry.method == "post" && !goes_on {
         all.push(parameter("header", "Idempotency-Key", false));
     }
     // Without the 428 it is for those who state a version; with it, a row that may not exist yet needs none.
@@ -184,7 +185,7 @@ fn parameters(entry: &Entry) -> Vec<Value> {
 
 /// Whether the version covers the whole answer, so that 304 can stand for it.
 fn is_revalidated(entry: &Entry) -> bool {
-    [&op::GET_ORGANIZATION, &op::GET_PROJECT, &op::GET_API_KEY].contains(&entry.operation)
+    [&op::GET_ORGANIZATION, &op::GET_PROJECT].contains(&entry.operation)
 }
 
 fn described(entry: &Entry) -> Value {

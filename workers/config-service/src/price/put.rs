@@ -140,8 +140,7 @@ impl PutPrice {
                 let config = edited_from(&parts.config, parts.instance_id.as_str())?;
                 let settings = settings_of(&config, &wanted.provider);
                 if settings.is_none() {
-                    let rule = "must be a provider of the configuration or an adapter";
-                    faults.invalid("/provider", rule);
+                    faults.invalid("/provider", config.provider_rule());
                 }
                 settings.map(|settings| settings.allow_private_host)
             }

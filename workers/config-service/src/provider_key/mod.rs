@@ -165,12 +165,9 @@ impl Known {
     /// # Errors
     /// 400 for a provider that is neither in the configuration nor an adapter.
     fn settings(&self) -> Result<&ProviderSettings> {
-        self.settings.as_ref().ok_or_else(|| {
-            Error::invalid_field(
-                "provider",
-                "must be a provider of the configuration or an adapter",
-            )
-        })
+        self.settings
+            .as_ref()
+            .ok_or_else(|| Error::invalid_field("provider", self.config.provider_rule()))
     }
 
     /// The host that a key entered now is bound to.

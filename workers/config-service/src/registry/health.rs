@@ -14,7 +14,7 @@ const SUCCESSES: i64 = 2;
 /// Largest body that is kept whole, in bytes of JSON.
 const MAX_KEPT_BYTES: usize = 16 * 1024;
 /// Members that are kept of a larger one.
-const KEPT: [&str; 7] = [
+const KEPT: [&str; 8] = [
     "status",
     "version",
     "version_id",
@@ -22,6 +22,8 @@ const KEPT: [&str; 7] = [
     "bindings",
     "kek_ids",
     "pepper_ids",
+    // Whether an old key may go depends on it.
+    "old_kek_rows",
 ];
 
 /// What came back.
@@ -259,9 +261,13 @@ mod tests {
     fn a_large_body_keeps_what_others_read() {
         let small = json!({"kek_ids": ["k1"], "extra": 1});
         assert_eq!(kept(small.as_object().unwrap().clone()), small);
-        let large =
-            json!({"kek_ids": ["k1"], "extra": "x".repeat(20_000), "bindings": "x".repeat(9_000)});
+        let large = json!({
+            "kek_ids": ["k1"], "old_kek_rows": 3, "extra": "x".repeat(20_000), "bindings": "x".repeat(9_000),
+        });
         let kept = kept(large.as_object().unwrap().clone());
-        assert_eq!(kept, json!({"kek_ids": ["k1"], "_truncated": true}));
+        assert_eq!(
+            kept,
+            json!({"kek_ids": ["k1"], "old_kek_rows": 3, "_truncated": true})
+        );
     }
 }

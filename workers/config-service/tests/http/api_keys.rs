@@ -407,6 +407,9 @@ async fn a_stated_version_is_held_when_a_key_is_revoked() {
         revoke("\"2\"").await.outcome(),
         (412, "version_mismatch".into())
     );
+    let details = revoke("\"2\"").await.json()["details"].clone();
+    assert_eq!(details["current_version"], 1);
+    assert_eq!(details["current"]["state"], "active");
     assert_eq!(revoke("1").await.outcome(), (400, "invalid_field".into()));
     assert_eq!(revoke("\"1\"").await.status, 200);
     let reason = service

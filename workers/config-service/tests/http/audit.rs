@@ -542,27 +542,6 @@ async fn a_chain_that_was_written_anew_or_cut_off_is_betrayed_by_its_checkpoints
 }
 
 #[tokio::test]
-async fn the_first_entry_of_an_empty_platform_is_good() {
-    let service = Service::new();
-    let random = &service.ports.world.random;
-    let now = service.deps.now();
-    let pepper = std::array::from_fn(|i| i as u8);
-    let made = auth::bootstrap::superadmin(random, now, "p1", &pepper).unwrap();
-    service.ports.database.with(|connection| {
-        connection
-            .execute_batch("UPDATE users SET status = 'disabled' WHERE role = 'superadmin'")
-            .unwrap();
-        connection.execute_batch(&made.sql).unwrap();
-    });
-    let found = verdict(&service, made.api_key.expose(), "").await;
-    assert_eq!(
-        (&found["org_id"], &found["ok"], &found["entries"]),
-        (&json!("platform"), &json!(true), &json!(1))
-    );
-    service.settle().await;
-}
-
-#[tokio::test]
 async fn what_is_too_large_for_the_log_is_told_by_its_names() {
     let service = Service::new();
     let settings: serde_json::Map<String, Value> = (0..300)

@@ -4,6 +4,8 @@ use crate::support::*;
 use http::Method;
 use serde_json::{Value, json};
 
+const NO_SUCH_PROVIDER: &str =
+    "must be a provider in /providers or an adapter; known are ideogram, openai";
 const LIMIT: &str = "/instance/production/rate-limit/ideogram";
 const BUDGETS: &str = "/instance/production/budgets";
 const URLS: &str = "/instance/production/worker-urls";
@@ -93,6 +95,7 @@ async fn a_rate_limit_is_set_and_taken_away() {
         )
         .await;
     assert_eq!(unknown.outcome(), (400, "invalid_field".into()));
+    assert_eq!(unknown.json()["details"]["rule"], NO_SUCH_PROVIDER);
     // An adapter without settings of its own is a provider as well.
     let adapter = service
         .at(
@@ -120,6 +123,55 @@ async fn a_rate_limit_is_set_and_taken_away() {
     let copy = service.copy("production").unwrap()["config"]["rate_limits"].clone();
     assert_eq!(copy["ideogram"]["rpm"], Value::Null);
     assert_eq!(copy["openai"]["tpm"], 5);
+    service.settle().await;
+}
+
+/// A typing error would be a limit of nothing, and be believed.
+#[tokio::test]
+async fn a_provider_that_there_is_not_has_no_limit_and_no_budget() {
+    let service = Service::new();
+    let budgets = json!([
+        {"scope": "instance", "period": "day", "limit_usd_micros": 1},
+        {"scope": "provider:ideogramm", "period": "day", "limit_usd_micros": 1},
+    ]);
+    let limits = json!({"ideogramm": {"rpm": 5}});
+    let whole = json!({"rate_limits": limits, "budgets": budgets});
+    let made = json!({"name": "New", "config": whole});
+    let patch = json!({ "config": whole });
+    let instance = "/instance/production";
+    let (limit, scope) = ("/rate_limits/ideogramm", "/budgets/1/scope");
+    for (method, path, body, pointers) in [
+        (Method::POST, "/instance", &made, vec![limit, scope]),
+        (Method::PATCH, instance, &patch, vec![limit, scope]),
+        (Method::PUT, BUDGETS, &budgets, vec![scope]),
+    ] {
+        let version = if method == Method::POST { "" } else { "\"1\"" };
+        let answer = service
+            .at(method.clone(), ADMIN, path, version, Some(body))
+            .await;
+        assert_eq!(answer.outcome(), (400, "invalid_config".into()), "{method}");
+        let problems = answer.json()["details"]["problems"].clone();
+        let problems = problems.as_array().unwrap();
+        let told: Vec<&str> = problems
+            .iter()
+            .map(|it| it["pointer"].as_str().unwrap())
+            .collect();
+        assert_eq!(told, pointers, "{method}");
+        assert!(problems.iter().all(|it| it["rule"] == NO_SUCH_PROVIDER));
+    }
+    // A provider whose settings cannot be read is not said to be missing as well.
+    let unreadable = json!({"config": {"providers": {"own": {"adapter": 1}}, "rate_limits": {"own": {"rpm": 5}}}});
+    let answer = service
+        .at(Method::PATCH, ADMIN, instance, "\"1\"", Some(&unreadable))
+        .await;
+    assert_eq!(answer.outcome(), (400, "invalid_field".into()));
+    assert_eq!(
+        answer.json()["details"]["problems"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     service.settle().await;
 }
 

@@ -4,14 +4,14 @@ use crate::support::*;
 use http::Method;
 use serde_json::{Value, json};
 
-const ADMIN_PATH: &str = "/admin/kek-rotation";
+pub(crate) const ADMIN_PATH: &str = "/admin/kek-rotation";
 
 /// Both keys are deployed and new values are sealed under `current`.
-fn with_keys(current: &str) -> Service {
+pub(crate) fn with_keys(current: &str) -> Service {
     Service::with(keyed_settings(current, &["k1", "k2"]))
 }
 
-async fn set(service: &Service, instance: &str, provider: &str, key: &str) {
+pub(crate) async fn set(service: &Service, instance: &str, provider: &str, key: &str) {
     let answer = service
         .app
         .request(
@@ -26,7 +26,7 @@ async fn set(service: &Service, instance: &str, provider: &str, key: &str) {
     assert!(answer.status.is_success(), "{}", answer.text());
 }
 
-async fn start(service: &Service, to: &str) -> String {
+pub(crate) async fn start(service: &Service, to: &str) -> String {
     let answer = service.post(ROOT, ADMIN_PATH, &json!({"to": to})).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()["rotation_id"].as_str().unwrap().to_owned()
@@ -37,13 +37,13 @@ async fn order(service: &Service, id: &str, verb: &str) -> middleware::testing::
     service.app.post(&path).key(ROOT).send().await
 }
 
-async fn run(service: &Service, id: &str) -> Value {
+pub(crate) async fn run(service: &Service, id: &str) -> Value {
     let answer = order(service, id, "run").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
 
-async fn newest(service: &Service) -> Value {
+pub(crate) async fn newest(service: &Service) -> Value {
     service.get(ROOT, ADMIN_PATH).await.json()["items"][0].clone()
 }
 

@@ -50,11 +50,31 @@ pub(crate) const FOREIGN_PROJECT: &str = "0198f0a2-0000-7000-8000-000000000003";
 
 /// Counts as the binding does: ten a key, here without end.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FakeGuard(Arc<Mutex<BTreeMap<String, u32>>>);
+pub(crate) struct FakeGuard {
+    counts: Arc<Mutex<BTreeMap<String, u32>>>,
+    absent: bool,
+}
+
+impl FakeGuard {
+    /// As of a deployment without the binding.
+    pub(crate) fn absent() -> Self {
+        Self {
+            absent: true,
+            ..Self::default()
+        }
+    }
+}
 
 impl AbuseGuard for FakeGuard {
+    fn is_bound(&self) -> bool {
+        !self.absent
+    }
+
     async fn admit(&self, key: &str) -> bool {
-        let mut counts = self.0.lock().unwrap();
+        if self.absent {
+            return true;
+        }
+        let mut counts = self.counts.lock().unwrap();
         let count = counts.entry(key.to_owned()).or_insert(0);
         *count += 1;
         *count <= 10
@@ -181,11 +201,23 @@ impl Service {
 
     /// The same state under other settings, as after a deployment.
     pub(crate) fn deployed(&self, settings: Settings) -> Self {
-        let deps = Deps {
+        self.with_deps(Deps {
             settings: Arc::new(settings),
             memory: Arc::new(Memory::default()),
             ..self.deps.clone()
-        };
+        })
+    }
+
+    /// The same state, deployed without the counter of wrong keys.
+    pub(crate) fn unguarded(&self) -> Self {
+        self.with_deps(Deps {
+            guard: FakeGuard::absent(),
+            memory: Arc::new(Memory::default()),
+            ..self.deps.clone()
+        })
+    }
+
+    fn with_deps(&self, deps: TestDeps) -> Self {
         Self {
             app: TestApp::new(routes().into_app(deps.clone()), &deps),
             deps,
@@ -295,7 +327,8 @@ impl Service {
     pub(crate) fn tamper(&self, sql: &str) {
         self.tampered.store(true, Ordering::Relaxed);
         let whole = format!(
-            "DROP TRIGGER IF EXISTS audit_log_is_never_changed; DROP TRIGGER IF EXISTS audit_log_is_never_deleted; {sql}"
+            "DROP TRIGGER IF EXISTS audit_log_is_never_changed; DROP TRIGGER IF EXISTS audit_log_is_never_deleted; \
+             DROP TRIGGER IF EXISTS audit_checkpoints_are_never_changed; DROP TRIGGER IF EXISTS audit_checkpoints_are_never_deleted; {sql}"
         );
         self.ports
             .database
@@ -340,4 +373,14 @@ impl Service {
 
 pub(crate) fn ask(key: &str, instance: Option<&str>) -> Value {
     json!({"v": 1, "credential": key, "instance_hint": instance, "need": "instance"})
+}
+
+/// Another secret with a good checksum: the form passes, the hash does not.
+pub(crate) fn tampered(key: &str) -> String {
+    let parsed = auth::key::parse(key).unwrap();
+    let random = platform::fakes::FakeRandom::seeded(99);
+    auth::key::mint_secret(parsed.key_id, &random)
+        .api_key
+        .expose()
+        .to_owned()
 }
