@@ -1,6 +1,6 @@
 // `POST /mode?is=pass|fail|throw|hang` says what happens to every other request; `GET /mode` tells it, how many requests
 // came since the mode was set, and how many bytes the last of them were answered with. Memory of the one isolate is enough:
-// a stack is one process.
+// a stack is one process. `POST /jobs` puts its body into the queue `jobs`, as the limiter's objects do.
 const REMEMBERED = 100;
 let mode = "pass";
 let calls = 0;
@@ -20,6 +20,10 @@ export default {
         bytes = [];
       }
       return Response.json({ mode, calls, bytes });
+    }
+    if (url.pathname === "/jobs" && request.method === "POST") {
+      await env.JOBS.send(await request.text(), { contentType: "text" });
+      return Response.json({ sent: true });
     }
     calls += 1;
     switch (mode) {

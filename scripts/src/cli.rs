@@ -117,6 +117,9 @@ struct StackArgs {
     /// With a foreign organization and a key for every role
     #[arg(long)]
     seed_tests: bool,
+    /// Run no cron: whoever needs one calls for it
+    #[arg(long)]
+    no_crons: bool,
     /// An extra var on every worker (repeatable)
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = knob)]
     vars: Vec<(String, String)>,
@@ -184,6 +187,7 @@ impl Cli {
                     probe: args.probe,
                     outage: args.outage,
                     seed_tests: args.seed_tests,
+                    no_crons: args.no_crons,
                     public_origins: Vec::new(),
                     knobs: args.vars.into_iter().collect::<BTreeMap<_, _>>(),
                 };

@@ -1,7 +1,7 @@
 //! A small client of the product, as an application would write it.
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -152,6 +152,29 @@ impl Client {
         self.post("/api/image-gen/generate", &body).await
     }
 
+    /// Makes an active instance with the providers of `development`, whose keys at the simulator are `sim_key`.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn make_instance(&self, name: &str, sim_key: &str, rate_limits: Value) {
+        let template = self
+            .get("/api/config-service/instance/development")
+            .await
+            .json();
+        let mut providers = template["providers"].clone();
+        for provider in ["ideogram", "openai"] {
+            if let Some(settings) = providers[provider].as_object_mut() {
+                settings.remove("credential_id");
+                settings.remove("credential_state");
+            }
+        }
+        let body = json!({"instance_id": name, "name": name, "status": "active", "config": {
+            "api_keys": {"ideogram": sim_key, "openai": sim_key}, "providers": providers,
+            "rate_limits": rate_limits, "r2_bucket": "dev-images"}});
+        let answer = self.post("/api/config-service/instance", &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.json());
+    }
+
     /// Runs the minute cron of image-gen now, which the local runtime does not do by itself.
     pub async fn sweep(&self, stack: &crate::Stack) {
         self.cron(stack, "image-gen").await;
@@ -163,7 +186,7 @@ impl Client {
             "{}/cdn-cgi/local/explorer/api/local/scheduled?worker={worker}",
             stack.base_url()
         );
-        let cron = serde_json::json!({"cron": "* * * * *"});
+        let cron = json!({"cron": "* * * * *"});
         // A second way to the same end: without it the objects' alarms and the stack's own clock get there alone.
         let _ = self.http.post(url).json(&cron).send().await;
     }

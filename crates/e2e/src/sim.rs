@@ -21,6 +21,11 @@ impl Sim {
         }
     }
 
+    /// Its URL, below which the vendors are.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     async fn get(&self, path: &str) -> Value {
         let answer = self
             .http
@@ -75,9 +80,24 @@ impl Sim {
         self.items("violations").await
     }
 
+    /// The same, blocking: it is asked while a stack is dropped, where nothing can be awaited.
+    ///
+    /// # Panics
+    /// When the simulator does not answer a list: a check that did not take place must not pass.
+    pub(crate) fn violations_so_far(&self) -> Vec<Value> {
+        let answer = crate::raw(&self.base, &["GET /_sim/violations HTTP/1.1"]);
+        let list = serde_json::from_str(&answer.body).ok();
+        list.unwrap_or_else(|| panic!("the simulator's violations: {answer:?}"))
+    }
+
     /// The request log.
     pub async fn requests(&self) -> Vec<Value> {
         self.items("requests?limit=10000").await
+    }
+
+    /// Jobs of the asynchronous vendors.
+    pub async fn jobs(&self) -> Vec<Value> {
+        self.items("jobs").await
     }
 
     /// Sets the images in progress that an account may have.

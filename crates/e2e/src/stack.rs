@@ -1,6 +1,7 @@
 //! Starts the running system as a child process and ends it.
 
-use crate::{Client, Control, Copies, Ledger, Sim, logs};
+use crate::{Client, Control, Copies, Ledger, Sim, control, logs};
+use rusqlite::{Connection, OpenFlags};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -18,11 +19,13 @@ pub struct Options {
     pub probe: bool,
     /// Puts a worker between the others and config-service that [`Stack::outage`] makes fail.
     pub outage: bool,
+    /// Runs no cron of the workers.
+    pub no_crons: bool,
     /// Variables set on every worker (test knobs).
     pub vars: Vec<(&'static str, &'static str)>,
     /// Texts of ERROR lines that the test provokes.
     pub expected_errors: Vec<&'static str>,
-    /// Violations at the simulator that the test provokes.
+    /// Texts of violations at the simulator that the test provokes.
     pub expected_violations: Vec<&'static str>,
     /// The test leaves jobs unfinished on purpose.
     pub leaves_jobs: bool,
@@ -89,6 +92,9 @@ impl Stack {
         }
         if options.outage {
             command.arg("--outage");
+        }
+        if options.no_crons {
+            command.arg("--no-crons");
         }
         for (name, value) in &options.vars {
             command.args(["--var", &format!("{name}={value}")]);
@@ -161,6 +167,17 @@ impl Stack {
     /// The ledger's rows, read from the database's file.
     pub fn ledger(&self) -> Ledger {
         Ledger::new(&self.ready.state)
+    }
+
+    /// Rows of a query over every Durable Object, read from their files; none of those that lack its tables.
+    pub fn object_rows(&self, sql: &str) -> Vec<Vec<String>> {
+        control::sqlite_files(&self.ready.state, "do")
+            .iter()
+            .filter_map(|path| {
+                Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()
+            })
+            .flat_map(|object| control::texts(&object, sql))
+            .collect()
     }
 
     /// The control database, read from its file.
@@ -284,6 +301,13 @@ impl Stack {
         if !self.options.leaves_jobs {
             let left = crate::settled(15, || self.ledger().unfinished_jobs());
             complaints.extend(left.iter().map(|job| format!("unfinished job: {job}")));
+        }
+        for violation in self.sim().violations_so_far() {
+            let text = violation.to_string();
+            let mut announced = self.options.expected_violations.iter();
+            if !announced.any(|expected| text.contains(expected)) {
+                complaints.push(format!("violation at the simulator: {text}"));
+            }
         }
         complaints
     }

@@ -9,6 +9,10 @@ use std::time::Duration;
 
 /// Nobody waits longer for anything here.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Below it are the answers that the contract of the HTTP port needs (`platform::contract::HttpPeers`).
+const PEER: &str = "/peer/";
+/// How long those take that are slow.
+const SLOW: Duration = Duration::from_secs(5);
 /// RFC 6455 section 1.3.
 const ACCEPT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -75,6 +79,11 @@ impl Upstream {
     /// Its address, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where the other side of the HTTP port's contract is.
+    pub fn peer(&self) -> String {
+        format!("{}{}", self.url(), PEER.trim_end_matches('/'))
     }
 
     /// What it was sent so far.
@@ -147,6 +156,7 @@ fn serve(stream: &TcpStream, state: &State) {
         "/socket" => socket(stream, &mut reader, seen.header("sec-websocket-key")),
         "/moved" => answer(stream, "302 Found", "location: /stolen\r\n", b""),
         "/html" => answer(stream, "200 OK", "content-type: text/html\r\n", b"<script>"),
+        path if path.starts_with(PEER) => peer(stream, path, &seen),
         _ => answer(
             stream,
             "200 OK",
@@ -173,6 +183,42 @@ fn answer(
     )?;
     stream.write_all(body)?;
     Ok(None)
+}
+
+/// What the contract of the HTTP port says of each path; `hangs-up` takes the request and closes.
+fn peer(mut stream: &TcpStream, path: &str, seen: &Seen) -> io::Result<Option<String>> {
+    match path.trim_start_matches(PEER) {
+        "echo" => {
+            let echoed = seen.header("x-echo");
+            let headers = format!("x-echo: {echoed}\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n");
+            answer(stream, "200 OK", &headers, &seen.body)
+        }
+        "redirect" => answer(stream, "302 Found", "location: /peer/echo\r\n", b""),
+        "slow" => {
+            left_within(stream, SLOW)?;
+            answer(stream, "200 OK", "", b"")
+        }
+        "drip" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na")?;
+            left_within(stream, SLOW)?;
+            stream.write_all(b"b")?;
+            Ok(None)
+        }
+        "cut" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")?;
+            Ok(None)
+        }
+        "hangs-up" => Ok(None),
+        _ => answer(stream, "404 Not Found", "", b"no"),
+    }
+}
+
+/// Waits until the other side leaves, at most so long.
+fn left_within(mut stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(limit))?;
+    // Nothing is sent to a server that answers: whatever comes of it, the wait is over.
+    let _ = stream.read(&mut [0; 16]);
+    Ok(())
 }
 
 /// One event at once, each other when it is released, until the other side is gone.

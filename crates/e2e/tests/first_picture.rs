@@ -130,12 +130,20 @@ async fn a_prompt_becomes_a_stored_picture_with_its_cost() {
     })
     .await;
 
-    for component in ["image-gen"] {
+    // The key was new to image-gen, so it has asked config-service. The console, which gave the answer its id, leaves the
+    // line of a forwarded request to the worker that serves it.
+    for component in ["image-gen", "config-service"] {
         let event = stack.request_event(&answer.request_id(), component).await;
         assert_eq!(event["metadata"]["status"], 200, "{event}");
     }
-    let asked = stack.sim().requests().await;
+    // The object writes no line of a command that succeeds; whose it was stands in its row, and in the ledger's.
     let job_id = body["job_id"].as_str().unwrap_or_default();
+    let request_id = vec![vec![answer.request_id()]];
+    let row = format!("SELECT request_id FROM attempts WHERE job_id = '{job_id}'");
+    assert_eq!(stack.object_rows(&row), request_id);
+    let row = format!("SELECT request_id FROM usage_logs WHERE job_id = '{job_id}'");
+    assert_eq!(stack.ledger().rows(&row), request_id);
+    let asked = stack.sim().requests().await;
     assert!(asked.iter().any(|request| {
         request["request_id"]
             .as_str()

@@ -3,7 +3,8 @@
 //! 1. a key is revoked while image-gen uses its verdict: answers are counted, and none is good that was asked for 5 s
 //!    after; 2. a session ends with its parent, at once where it was revoked and within 5 s elsewhere; 3. a rotated key
 //!    works with both secrets until the old one ends, and answers to the old one say when; 4. resolving a caller reads
-//!    at most 12 rows of the real database, and lists work there.
+//!    at most 12 rows of the real database, and lists work there; 5. who guesses keys is told to wait, by the runtime's
+//!    own rate limit.
 #![expect(
     clippy::disallowed_methods,
     reason = "what is measured is real time: how long a refused key goes on being accepted"
@@ -319,4 +320,25 @@ async fn resolving_reads_few_rows_of_the_real_database_and_lists_work_there() {
         .await
         .json();
     assert_eq!(list["items"][0]["label"], "counted", "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_keys_is_told_to_wait() {
+    let stack = Stack::start(Options::default());
+    // Well-formed, so that only the database can tell that nobody has it.
+    let guesser = stack.client("sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb");
+    let mut refused = 0;
+    let told = loop {
+        let answer = guesser.get(SESSION).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        answer.expect_error(401, "auth_failed");
+        refused += 1;
+        // `AUTH_GUARD` allows 10 in a minute; a slow machine may begin another minute on the way.
+        assert!(refused < 60, "{refused} guesses and no end");
+    };
+    told.expect_error(429, "too_many_auth_failures");
+    assert_eq!(told.header("retry-after"), "60");
+    assert!(refused >= 10, "{refused}");
 }

@@ -22,28 +22,6 @@ async fn raw(client: &Client, body: &str) -> Answer {
     client.send(request).await
 }
 
-/// Makes an instance of its own, whose provider keys carry the simulator's scenario.
-async fn instance(stack: &Stack, name: &str, sim_key: &str, rate_limits: Value) -> Value {
-    let admin = stack.admin();
-    let template = admin
-        .get("/api/config-service/instance/development")
-        .await
-        .json();
-    let mut providers = template["providers"].clone();
-    for provider in ["ideogram", "openai"] {
-        if let Some(settings) = providers[provider].as_object_mut() {
-            settings.remove("credential_id");
-            settings.remove("credential_state");
-        }
-    }
-    let body = json!({"instance_id": name, "name": name, "status": "active", "config": {
-        "api_keys": {"ideogram": sim_key, "openai": sim_key}, "providers": providers,
-        "rate_limits": rate_limits, "r2_bucket": "dev-images"}});
-    let answer = admin.post("/api/config-service/instance", &body).await;
-    assert_eq!(answer.status, 201, "{}", answer.json());
-    answer.json()
-}
-
 #[tokio::test]
 async fn every_row_of_the_table_is_answered_as_documented() {
     let stack = Stack::start(Options {
@@ -287,13 +265,13 @@ async fn every_row_of_the_table_is_answered_as_documented() {
     );
 
     // Limits: 429 with a computed Retry-After.
-    instance(
-        &stack,
-        "tight",
-        "sim-ok-tight",
-        json!({"ideogram": {"rpm": 1}, "openai": {"rpm": 1}}),
-    )
-    .await;
+    admin
+        .make_instance(
+            "tight",
+            "sim-ok-tight",
+            json!({"ideogram": {"rpm": 1}, "openai": {"rpm": 1}}),
+        )
+        .await;
     let tight = |prompt: &str| json!({"prompt": prompt, "instance_id": "tight", "provider": "ideogram", "fallback": "none"});
     assert_eq!(admin.post(GENERATE, &tight("first")).await.status, 200);
     let limited = admin.post(GENERATE, &tight("second")).await;
@@ -316,13 +294,13 @@ async fn every_row_of_the_table_is_answered_as_documented() {
     ] {
         // A scenario of its own instance, because some of them open the breaker.
         let name = format!("at-{}", token.trim_start_matches("sim:"));
-        instance(
-            &stack,
-            &name,
-            &format!("sim-ok-{}", token.trim_start_matches("sim:")),
-            json!({}),
-        )
-        .await;
+        admin
+            .make_instance(
+                &name,
+                &format!("sim-ok-{}", token.trim_start_matches("sim:")),
+                json!({}),
+            )
+            .await;
         let body = json!({"prompt": format!("{token} a boat"), "instance_id": name, "provider": "ideogram", "fallback": "none"});
         let answer = admin.post(GENERATE, &body).await;
         let error = answer.expect_error(status, code);
@@ -332,7 +310,9 @@ async fn every_row_of_the_table_is_answered_as_documented() {
             "{error}"
         );
     }
-    instance(&stack, "falls-back", "sim-ok-falls", json!({})).await;
+    admin
+        .make_instance("falls-back", "sim-ok-falls", json!({}))
+        .await;
     stack
         .sim()
         .post(

@@ -43,6 +43,8 @@ use wrangler::Wrangler;
 
 /// The port that people know.
 pub const PORT: u16 = 8787;
+/// The variable that moves the session that people start, so that a second one can stand beside it.
+const SESSION_DIR: &str = "SWITCHYARD_SESSION";
 /// Ports of a session's first simulator: instances remember them, so they should not be random.
 const SIM_PORTS: SimPorts = SimPorts {
     port: 8797,
@@ -68,6 +70,8 @@ pub struct Options {
     pub outage: bool,
     /// With the foreign organization that the authorization tests need.
     pub seed_tests: bool,
+    /// Without the crons, so that what happens by itself can be told from what they do.
+    pub no_crons: bool,
     /// Origins besides the gateway's own that pages may call from.
     pub public_origins: Vec<String>,
     /// Extra vars on every worker.
@@ -95,13 +99,15 @@ pub struct Stack {
     simulator_deaths: Restarts,
 }
 
-/// The folder of the session that people start.
+/// The folder of a session: a temporary one has its own, what people start is in `target/dev` or where they say.
 pub fn session_dir(layout: &Layout, options: &Options) -> PathBuf {
     if options.temp {
         let id = std::process::id();
-        layout.target().join(format!("stack/{id}"))
-    } else {
-        layout.target().join("dev")
+        return layout.target().join(format!("stack/{id}"));
+    }
+    match std::env::var_os(SESSION_DIR).filter(|dir| !dir.is_empty()) {
+        Some(dir) => layout.at(dir),
+        None => layout.target().join("dev"),
     }
 }
 

@@ -22,8 +22,14 @@ const TICK: Duration = Duration::from_millis(200);
 pub fn serve(layout: &Layout, options: Options, as_json: bool) -> Result<()> {
     let tools = Tools::ensure(layout, Scope::Run)?;
     let started = clock::now();
+    let with_crons = !options.no_crons;
     let mut stack = Stack::start(&tools, options)?;
-    let crons = Crons::start(stack.base_url.clone(), stack.crons()?);
+    let due = if with_crons {
+        stack.crons()?
+    } else {
+        Vec::new()
+    };
+    let crons = Crons::start(stack.base_url.clone(), due);
     if as_json {
         say::result(&stack.described().to_string());
     } else {

@@ -7,7 +7,9 @@ use axum::body::Body;
 use futures_util::future::join_all;
 use http::{Method, Request, Response, StatusCode};
 use platform::contract::{self, Verdict};
-use platform::{ActorReply, Actors, CallContext, Clock, Ops, new_uuid};
+use platform::{
+    ActorReply, Actors, CallContext, Clock, HttpClient, HttpRequest, Ops, SendPhase, new_uuid,
+};
 use platform_workers::{WorkerClock, WorkerPorts, WorkerStorage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -80,6 +82,7 @@ pub(crate) async fn answer(request: Request<Body>, env: &Env, context: &Context)
                 &json!({ "port": port, "kept": false, "broken": broken }),
             ),
         },
+        (&Method::POST, ["send"]) => send(&ports, body).await,
         (&Method::POST, ["limiter", name, "burst"]) => burst(&ports, name, &body).await,
         (&Method::POST, ["limiter", name, command]) => forward(&ports, name, command, body).await,
         _ => reply(StatusCode::NOT_FOUND, &json!({ "error": "no such probe" })),
@@ -168,6 +171,27 @@ async fn http_contract(ports: &WorkerPorts, body: &str) -> Verdict {
         hangs_up: peers.hangs_up,
     };
     contract::http_client(&ports.http(), &peers).await
+}
+
+/// Sends nothing but a body to the URL of the request's body, and tells how that failed: the texts of the runtime.
+async fn send(ports: &WorkerPorts, url: String) -> Response<Body> {
+    let request = HttpRequest {
+        method: Method::POST,
+        url,
+        headers: http::HeaderMap::new(),
+        body: "{}".into(),
+        timeout_ms: 10_000,
+    };
+    match ports.http().send(request).await {
+        Ok(answered) => reply(StatusCode::OK, &json!({ "status": answered.status })),
+        Err(failure) => reply(
+            StatusCode::OK,
+            &json!({
+                "not_sent": failure.phase == SendPhase::NotSent, "timed_out": failure.timed_out,
+                "cause": failure.cause,
+            }),
+        ),
+    }
 }
 
 async fn forward(ports: &WorkerPorts, name: &str, command: &str, body: String) -> Response<Body> {
