@@ -2,34 +2,10 @@
 import { describe } from "vitest";
 import type { App } from "./harness";
 import { expect, stack, test } from "./harness";
+import { charges, generate, GENERATE, naturalSize, newTag, open, ready, unique, watchAfter5s } from "./harness/play";
 
-const GENERATE = /\/api\/image-gen\/generate$/;
 /** Of the right form, and known to nobody. */
 const UNKNOWN_KEY = `sy_wrong0000000_${"A".repeat(43)}2L7pVH`;
-
-let counter = 0;
-/** A word that the simulator writes beside each charge of the prompt that has it as `sim:once=<tag>`. */
-const newTag = () => `play-${Date.now()}-${(counter += 1)}`;
-const unique = (words: string) => `${words} sim:once=${newTag()}`;
-
-async function open(app: App): Promise<void> {
-  await app.signIn();
-  await app.open("/play?instance=development");
-}
-
-async function generate({ page }: App, prompt: string): Promise<void> {
-  await page.getByLabel("Prompt").fill(prompt);
-  await page.getByRole("button", { name: "Generate", exact: true }).click();
-}
-
-const ready = ({ page }: App) => page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 40_000 });
-
-/** Width and height of the picture as the browser decoded it. */
-async function naturalSize({ page }: App): Promise<string> {
-  const image = page.locator("figure img");
-  await expect.poll(() => image.evaluate((drawn: HTMLImageElement) => drawn.complete && drawn.naturalWidth)).toBeGreaterThan(1);
-  return image.evaluate((drawn: HTMLImageElement) => `${drawn.naturalWidth}x${drawn.naturalHeight}`);
-}
 
 async function fact({ page }: App, name: string): Promise<string> {
   const found = page.locator("dl > div").filter({ has: page.locator("dt").getByText(name, { exact: true }) });
@@ -39,14 +15,6 @@ async function fact({ page }: App, name: string): Promise<string> {
 async function copied({ page }: App, button: string): Promise<string> {
   await page.getByRole("button", { name: button, exact: true }).first().click();
   return page.evaluate(() => navigator.clipboard.readText());
-}
-
-/** What the simulated vendors charged for a tag. */
-async function charges(tag: string): Promise<number> {
-  if (stack.simControl === null) throw new Error("this test counts the simulator's charges; start the stack with the simulator");
-  const answer = await fetch(`${stack.simControl}/charges`);
-  const { items } = (await answer.json()) as { items: { tag: string | null }[] };
-  return items.filter((charge) => charge.tag === tag).length;
 }
 
 describe("a picture (J2)", () => {
@@ -75,6 +43,8 @@ describe("a picture (J2)", () => {
     expect(curl).toContain("/api/image-gen/generate");
     expect(curl).toContain("$SWITCHYARD_KEY");
     expect(curl).not.toContain("sy_");
+    // The page's own patience is not the client's.
+    expect(curl).not.toContain("timeout_ms");
   });
 
   test("made signed out, with a typed key that stays out of address and storage", async ({ app }) => {
@@ -154,8 +124,7 @@ describe("a failure (J3)", () => {
   test("after the time keeps the job, and shows the picture when it comes, also after a reload", async ({ app }) => {
     app.watch.expects(504, GENERATE);
     await open(app);
-    await app.page.getByRole("button", { name: "More options" }).click();
-    await app.page.getByLabel("Watch the job after").selectOption("5000");
+    await watchAfter5s(app);
     const tag = newTag();
     const prompt = `a slow lighthouse sim:queue=15s sim:once=${tag}`;
     await generate(app, prompt);
@@ -166,14 +135,16 @@ describe("a failure (J3)", () => {
     expect(await app.page.getByLabel("Prompt").inputValue()).toContain(prompt);
     await ready(app);
     await naturalSize(app);
+    expect(await app.page.locator("figure img").getAttribute("alt")).toBe(prompt);
+    await app.page.getByRole("tab", { name: "Code" }).click();
+    await app.page.getByRole("region", { name: "curl" }).getByText("a slow lighthouse").waitFor();
     expect(await charges(tag)).toBe(1);
   });
 
   test("without an answer of the provider: says what to do, keeps the job, and does not send it again", async ({ app }) => {
     app.watch.expects(504, GENERATE);
     await open(app);
-    await app.page.getByRole("button", { name: "More options" }).click();
-    await app.page.getByLabel("Watch the job after").selectOption("5000");
+    await watchAfter5s(app);
     const tag = newTag();
     await generate(app, `a lighthouse sim:timeout sim:once=${tag}`);
     await app.page.getByText(/^504 /).waitFor({ timeout: 40_000 });
@@ -223,7 +194,7 @@ describe("once (J4)", () => {
     expect(await charges(tag)).toBe(1);
   });
 
-  test("an answer that was lost, then “Retry”, is one charge", async ({ app }) => {
+  test("an answer that was lost, then “Find the picture”, is one charge", async ({ app }) => {
     app.watch.expectsOutage();
     app.watch.expects(409, GENERATE);
     await open(app);
@@ -239,7 +210,7 @@ describe("once (J4)", () => {
     await generate(app, prompt);
     await app.page.getByText("network_error").waitFor({ timeout: 30_000 });
     await app.page.getByText("is billed once").waitFor();
-    await app.page.getByRole("alert").getByRole("button", { name: "Retry", exact: true }).click();
+    await app.page.getByRole("alert").getByRole("button", { name: "Find the picture" }).click();
     await ready(app);
     expect(await charges(tag)).toBe(1);
   });

@@ -1,20 +1,30 @@
 /** States of the playground that must be seen. */
 import type { App } from "./harness";
+import { makeInstance } from "./harness/made";
+import { generate, GENERATE, watchAfter5s } from "./harness/play";
 import type { PageState } from "./pages";
 
-const GENERATE = /\/api\/image-gen\/generate$/;
 const PATH = "/play?instance=development";
 
-async function generate({ page }: App, prompt: string): Promise<void> {
-  await page.getByLabel("Prompt").fill(prompt);
-  await page.getByRole("button", { name: "Generate", exact: true }).click();
-}
-
 /** The picture is drawn, so that nothing moves any more. */
-async function made(app: App): Promise<void> {
-  await generate(app, "a lighthouse at dawn, oil on canvas");
+async function drawn(app: App): Promise<void> {
   await app.page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 40_000 });
   await app.page.waitForFunction(() => document.querySelector<HTMLImageElement>("figure img")?.naturalWidth);
+}
+
+async function made(app: App): Promise<void> {
+  await generate(app, "a lighthouse at dawn, oil on canvas");
+  await drawn(app);
+}
+
+/** The session has these instances. */
+async function withInstances({ page }: App, instances: object[]): Promise<void> {
+  await page.route("**/auth/session", async (route) => {
+    const answer = await route.fetch();
+    const document = (await answer.json()) as { principal: object };
+    await route.fulfill({ response: answer, json: { ...document, principal: { ...document.principal, instances } } });
+  });
+  await page.reload();
 }
 
 export const playStates: readonly PageState[] = [
@@ -24,10 +34,13 @@ export const playStates: readonly PageState[] = [
     path: PATH,
     as: "admin",
     prepare: async (app) => {
-      await app.page.getByRole("combobox", { name: "Model" }).click();
-      await app.page.getByRole("option", { name: /^Ideogram 3/ }).first().click();
-      await generate(app, "a lighthouse at dusk sim:521x1");
-      await app.page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 40_000 });
+      // Its first vendor is down; of its own, because that closes the vendor for all who share the instance.
+      const id = await makeInstance("falls-back", { apiKeys: { ideogram: "sim-521-falls", openai: "sim-ok-falls" } });
+      await app.open(`/play?instance=${id}`);
+      await app.page.getByRole("combobox", { name: "Model" }).selectOption({ label: "Ideogram 3.0" });
+      await generate(app, "a lighthouse at dusk");
+      await drawn(app);
+      await app.page.getByText(/^openai .* drew it instead$/).waitFor();
     },
   },
   {
@@ -90,10 +103,65 @@ export const playStates: readonly PageState[] = [
     as: "admin",
     prepare: async (app) => {
       app.watch.expects(504, GENERATE);
-      await app.page.getByRole("button", { name: "More options" }).click();
-      await app.page.getByLabel("Watch the job after").selectOption("5000");
+      await watchAfter5s(app);
       await generate(app, "a lighthouse at dawn sim:queue=40s");
-      await app.page.getByText("504 provider_timeout").waitFor();
+      await app.page.getByText("takes longer than a request waits").waitFor();
+    },
+  },
+  {
+    name: "play-lost",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      await app.page.route("**/api/image-gen/generate", (route) => route.fulfill({ status: 200, contentType: "application/json", body: '{"success":true,' }));
+      await generate(app, "a lighthouse at dawn");
+      await app.page.getByRole("button", { name: "Find the picture" }).waitFor();
+    },
+  },
+  {
+    name: "play-no-instance",
+    path: "/play",
+    as: "admin",
+    prepare: async (app) => {
+      await withInstances(app, []);
+      await app.page.getByRole("link", { name: "Create an instance" }).waitFor();
+    },
+  },
+  {
+    name: "play-no-key",
+    path: "/play",
+    as: "admin",
+    prepare: async (app) => {
+      await app.open(`/play?instance=${await makeInstance("keyless")}`);
+      await app.page.getByRole("link", { name: "Set a provider key" }).waitFor();
+    },
+  },
+  {
+    name: "play-paused",
+    path: "/play",
+    as: "admin",
+    prepare: async (app) => {
+      await app.open(`/play?instance=${await makeInstance("paused", { paused: "The bucket is being moved" })}`);
+      await app.page.getByText("The bucket is being moved").waitFor();
+      await app.page.getByText("Since").waitFor();
+    },
+  },
+  {
+    name: "play-paused-user",
+    path: "/play",
+    as: "user",
+    prepare: async (app) => {
+      await withInstances(app, [{ instance_id: "production", name: "Production", environment: "production", status: "paused" }]);
+      await app.page.getByText("Ask an administrator to resume it.").waitFor();
+    },
+  },
+  {
+    name: "play-deploying",
+    path: "/play",
+    as: "admin",
+    prepare: async (app) => {
+      await app.open(`/play?instance=${await makeInstance("deploying", { status: "deploying" })}`);
+      await app.page.getByRole("link", { name: "See its deployments" }).waitFor();
     },
   },
   {

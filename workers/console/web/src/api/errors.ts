@@ -16,6 +16,8 @@ export interface ErrorFacts {
   requestId: string;
   details?: unknown;
   retryAfterMs?: number;
+  /** `x-should-retry`: whether the same request may be sent again; `false` also when money may have been spent. */
+  shouldRetry?: boolean;
 }
 
 export class ApiError extends Error {
@@ -26,6 +28,7 @@ export class ApiError extends Error {
   readonly details: Record<string, unknown>;
   /** Milliseconds until the same request may succeed. */
   readonly retryAfterMs: number | undefined;
+  readonly shouldRetry: boolean | undefined;
 
   constructor(facts: ErrorFacts) {
     super(facts.message);
@@ -36,6 +39,7 @@ export class ApiError extends Error {
     this.requestId = facts.requestId;
     this.details = isRecord(facts.details) ? facts.details : {};
     this.retryAfterMs = facts.retryAfterMs;
+    this.shouldRetry = facts.shouldRetry;
   }
 
   /** Problems by JSON pointer (`/email`, `/providers/openai/rpm`), from `details`. */
@@ -85,7 +89,11 @@ export async function errorOf(response: Response, requestId: string): Promise<Ap
 export function errorFrom(status: number, text: string, headers: Headers, requestId: string): ApiError {
   const body = parse(text);
   const retryAfterMs = number(body["retry_after_ms"]) ?? retryAfter(headers);
-  const timed = retryAfterMs === undefined ? {} : { retryAfterMs };
+  const again = headers.get("x-should-retry");
+  const timed = {
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(again === "true" || again === "false" ? { shouldRetry: again === "true" } : {}),
+  };
   if (typeof body["error"] !== "string") {
     return new ApiError({
       status,

@@ -30,6 +30,9 @@ export interface PlayFormPanelProps {
   error: ApiError | null;
   busy: boolean;
   reason: string | undefined;
+  /** The part "More options" is open. */
+  more: boolean;
+  onMore: (open: boolean) => void;
   onSubmit: () => void;
 }
 
@@ -89,7 +92,7 @@ export function PlayFormPanel(props: PlayFormPanelProps) {
               </span>
             </p>
           )}
-          <More>
+          <More open={props.more} onOpen={props.onMore}>
             {optionList(true)}
             <Limits {...{ form, set, faults, error }} caller={props.caller} instanceId={props.instanceId} />
           </More>
@@ -134,13 +137,8 @@ function KeyField({ session, apiKey, onApiKey, keyError }: PlayFormPanelProps) {
 }
 
 function InstanceField({ instances, instanceId, onInstance, error }: PlayFormPanelProps) {
-  const chosen = instances.find((instance) => instance.instance_id === instanceId);
   return (
-    <Field
-      label="Instance ID"
-      error={error?.fieldError("/instance_id")}
-      {...(chosen !== undefined && chosen.status !== "active" ? { help: `This instance is ${chosen.status}: it may refuse new work.` } : {})}
-    >
+    <Field label="Instance ID" error={error?.fieldError("/instance_id")}>
       <Select
         value={instanceId ?? ""}
         onValue={onInstance}
@@ -155,9 +153,10 @@ function InstanceField({ instances, instanceId, onInstance, error }: PlayFormPan
   );
 }
 
-function ModelField({ form, set, models, error }: PlayFormPanelProps & { set: (change: Partial<PlayForm>) => void }) {
+function ModelField({ form, set, models, instanceId, error }: PlayFormPanelProps & { set: (change: Partial<PlayForm>) => void }) {
   const known = models.models ?? [];
   const lost = form.model !== "" && models.models !== undefined && !known.some((model) => model.id === form.model);
+  const nothing = instanceId !== undefined && models.models?.length === 0;
   return (
     <div className="flex flex-col gap-2">
       <Field
@@ -168,7 +167,7 @@ function ModelField({ form, set, models, error }: PlayFormPanelProps & { set: (c
           value={form.model}
           onValue={(model) => set({ model })}
           options={[
-            { value: "", label: models.models === undefined && models.loading ? "Loading the models" : "Let the platform choose" },
+            { value: "", label: models.models === undefined && models.loading ? "Loading the models" : nothing ? "No model can be used" : "Let the platform choose" },
             ...choices(known),
             ...(lost ? [{ value: form.model, label: form.model }] : []),
           ]}
@@ -211,11 +210,10 @@ function FaultMenu({ prompt, onPrompt }: { prompt: string; onPrompt: (prompt: st
   );
 }
 
-function More({ children }: { children: React.ReactNode }) {
-  const [open, setOpen] = useState(false);
+function More({ open, onOpen, children }: { open: boolean; onOpen: (open: boolean) => void; children: React.ReactNode }) {
   return (
     <div className="flex flex-col gap-4">
-      <Button size="sm" tone="ghost" icon={open ? "caretDown" : "caretRight"} aria-expanded={open} className="-ml-2.5 self-start" onClick={() => setOpen(!open)}>
+      <Button size="sm" tone="ghost" icon={open ? "caretDown" : "caretRight"} aria-expanded={open} className="-ml-2.5 self-start" onClick={() => onOpen(!open)}>
         More options
       </Button>
       {open && <div className="grid grid-cols-1 gap-4 min-[26rem]:grid-cols-2">{children}</div>}
@@ -260,8 +258,8 @@ function Limits({ form, set, faults, error, caller, instanceId }: LimitsProps) {
           value={form.waitMs}
           onValue={(waitMs) => set({ waitMs })}
           options={[
+            { value: "", label: "Default (20 seconds)" },
             { value: "5000", label: "5 seconds" },
-            { value: "20000", label: "20 seconds" },
             { value: "120000", label: "2 minutes" },
             { value: "300000", label: "5 minutes" },
           ]}

@@ -1,12 +1,14 @@
 import { getRouteApi } from "@tanstack/react-router";
-import { useRef, useState } from "react";
+import { type RefObject, useEffect, useRef, useState } from "react";
+import type { ApiError } from "../../api/errors";
 import { useOfflineReason } from "../../api/connection_hooks";
 import { useInstance } from "../../api/instance";
 import { hasRole, useSession } from "../../api/session";
 import { keyFaultText } from "../../format/api_key";
 import { useShortcuts } from "../../keyboard";
 import { Banner, Button, CodeBlock, CodeDisclosure, EmptyState, focusFirstError, Page, Panel } from "../../ui";
-import { bodyOf, emptyForm, faultsOf, jobBehind, labelsOf, type PlayForm } from "./model";
+import { Inactive, NoInstance, NoProviderKey } from "./InstanceState";
+import { behindMore, bodyOf, emptyForm, faultsOf, jobBehind, labelsOf, type PlayForm } from "./model";
 import { commonOptions, type ModelOption } from "./options";
 import { PlayFormPanel } from "./PlayFormPanel";
 import { callerOf, useModels, useTypedPrincipal } from "./queries";
@@ -35,10 +37,13 @@ export function PlayPage() {
     ? (instances.find(({ instance_id: id }) => id === chosen) ?? instances.find(({ instance_id: id }) => id === search.instance) ?? instances[0])?.instance_id
     : current?.instance_id;
 
+  const chosenInstance = instances.find(({ instance_id: id }) => id === instanceId);
+
   const models = useModels(caller, instanceId);
-  const run = useRun(caller, instanceId);
+  const run = useRun(caller, instanceId, session?.userId ?? "");
   const [form, setForm] = useState<PlayForm>(() => run.restored ?? emptyForm);
   const [checked, setChecked] = useState(false);
+  const [more, setMore] = useState(false);
   const formRef = useRef<HTMLFormElement>(null);
   const resultRef = useRef<HTMLDivElement>(null);
 
@@ -47,6 +52,7 @@ export function PlayPage() {
   const options = form.model === "" ? commonOptions(known) : (model?.options ?? NO_OPTIONS);
   const body = bodyOf(form, options);
   const faults = faultsOf(form);
+  const keyless = instanceId !== undefined && chosenInstance?.status === "active" && models.models?.length === 0;
   const permissions = own ? typedPrincipal.principal?.permissions : session?.permissions;
   const mayGenerate = permissions === undefined || permissions.includes("images:write") || permissions.includes("*");
   const keyProblem = keyProblemOf(typed.key, session !== null);
@@ -56,6 +62,7 @@ export function PlayPage() {
     if (offline !== undefined || !mayGenerate || phase.is === "sending") return;
     setChecked(true);
     if (Object.keys(faults).length > 0 || keyProblem !== null) {
+      if (behindMore(options).some((name) => name in faults)) setMore(true);
       focusFirstError(formRef.current);
       return;
     }
@@ -71,6 +78,8 @@ export function PlayPage() {
   // Nothing can be sent while the console is away; the button comes back with it.
   const retry = offline === undefined ? submit : undefined;
   const error = phase.is === "refused" ? phase.error : null;
+  const refusedFields = error === null ? [] : behindMore(options).filter((name) => error.fieldError(`/${name}`) !== undefined);
+  useFocusOnRefusal(error, { form, sent: run.restored, formRef, resultRef, onHidden: refusedFields.length > 0 ? () => setMore(true) : undefined });
   // The address follows a moment after the answer.
   const jobId = search.job ?? (phase.is === "made" ? phase.result.job_id : error === null ? undefined : (jobBehind(error) ?? undefined));
 
@@ -81,10 +90,15 @@ export function PlayPage() {
           Choose another one in the form, or ask an administrator for access.
         </Banner>
       )}
-      {session !== null && !own && all.length === 0 && (
-        <Banner tone="warn" title="You have no instance yet">
-          {hasRole(session, "admin") ? "Create one under Instances, then make its first picture here." : "Ask an administrator for access to one."}
-        </Banner>
+      {session !== null && !own && all.length === 0 && <NoInstance admin={hasRole(session, "admin")} />}
+      {chosenInstance !== undefined && (
+        <Inactive
+          key={chosenInstance.instance_id}
+          caller={caller}
+          session={session}
+          instance={chosenInstance}
+          refused={error?.code === "instance_paused" || error?.code === "instance_not_active"}
+        />
       )}
       {!mayGenerate && (
         <Banner tone="warn" title="This key may not make pictures">
@@ -126,12 +140,14 @@ export function PlayPage() {
             faults={checked ? faults : {}}
             error={error}
             busy={phase.is === "sending"}
+            more={more}
+            onMore={setMore}
             reason={offline ?? (mayGenerate ? undefined : "The key lacks the scope images:write.")}
             onSubmit={submit}
           />
           {form.prompt.trim() !== "" && <CodeDisclosure code={codeOf(body, instanceId)}>Show this call as code</CodeDisclosure>}
         </div>
-        <div ref={resultRef} className="min-w-0 scroll-mt-20">
+        <div ref={resultRef} tabIndex={-1} role="group" aria-label="Result" className="min-w-0 scroll-mt-20 rounded-lg">
           {phase.is === "sending" ? (
             <Sending sent={phase.sent} usualMs={model?.medianMs} />
           ) : jobId !== undefined ? (
@@ -141,6 +157,7 @@ export function PlayPage() {
               instanceId={phase.is === "idle" ? instanceId : phase.sent.instanceId}
               jobId={jobId}
               run={phase}
+              asked={run.asked?.job === jobId ? run.asked.body : null}
               labels={labelsOf(known)}
               tab={tab}
               onTab={onTab}
@@ -149,6 +166,8 @@ export function PlayPage() {
             />
           ) : phase.is === "refused" ? (
             <FailureView error={phase.error} sent={phase.sent} onRetry={retry} />
+          ) : keyless ? (
+            <NoProviderKey instanceId={instanceId} admin={!own && hasRole(session, "admin")} />
           ) : (
             <Nothing curl={codeOf(bodyOf({ ...emptyForm, prompt: "a lighthouse at dawn" }, NO_OPTIONS), instanceId)["curl"] ?? ""} />
           )}
@@ -156,6 +175,31 @@ export function PlayPage() {
       </div>
     </Page>
   );
+}
+
+interface Refusal {
+  form: PlayForm;
+  /** The form of the run. */
+  sent: PlayForm | undefined;
+  formRef: RefObject<HTMLFormElement | null>;
+  resultRef: RefObject<HTMLDivElement | null>;
+  /** Opens the part of the form that has a refused field. */
+  onHidden: (() => void) | undefined;
+}
+
+/** After a refusal the focus goes to the first refused field, else to the failure; not away from somebody who typed on meanwhile. */
+function useFocusOnRefusal(error: ApiError | null, { form, sent, formRef, resultRef, onHidden }: Refusal): void {
+  const last = useRef(error);
+  useEffect(() => {
+    if (last.current === error) return;
+    last.current = error;
+    if (error === null || form !== sent) return;
+    onHidden?.();
+    requestAnimationFrame(() => {
+      const field = formRef.current?.querySelector<HTMLElement>('[aria-invalid="true"]');
+      (field ?? resultRef.current)?.focus({ preventScroll: field === undefined || field === null });
+    });
+  });
 }
 
 /** On a narrow page the result is below the form, on a long one above the button. */

@@ -2,11 +2,13 @@ import { useEffect } from "react";
 import type { ApiError } from "../../api/errors";
 import { duration } from "../../format/duration";
 import { money } from "../../format/money";
-import { Badge, Banner, CodeDisclosure, CopyTextButton, ErrorState, Facts, Icon, Id, Panel, SkeletonText, Spinner, Time, useNow } from "../../ui";
-import { adviceOf, eventOf, failureOf, isOver, type Job, sentence, skippedOf, spentOf, stageOf } from "./model";
+import { announce, Badge, Banner, Button, CodeDisclosure, CopyTextButton, ErrorState, Facts, Icon, Id, Panel, SkeletonText, Spinner, Time, useNow } from "../../ui";
+import type { Sent } from "./held";
+import { adviceOf, eventOf, failureOf, type GenerateRequest, isOver, type Job, newsOf, sentence, skippedOf, stageOf } from "./model";
 import { type Caller, useJob } from "./queries";
 import { codeOf, type ResultTab, ResultView } from "./ResultView";
-import type { Phase, Sent } from "./run";
+import type { Run } from "./run";
+import { isLost, spentOf, spentOfJob } from "./spent";
 
 /** A request that waits for its answer. */
 export function Sending({ sent, usualMs }: { sent: Sent; usualMs: number | undefined }) {
@@ -17,8 +19,8 @@ export function Sending({ sent, usualMs }: { sent: Sent; usualMs: number | undef
         <Spinner size={28} />
         <p className="text-xl font-semibold tabular-nums">{duration(Math.max(0, now - sent.at))}</p>
         <p className="max-w-md text-muted">
-          {usualMs === undefined ? "A picture takes seconds to minutes." : `This model usually takes ${duration(usualMs)}.`} The work goes on if you
-          leave; this page finds it again.
+          {usualMs === undefined ? "A picture takes seconds to minutes." : `This model usually takes ${duration(usualMs)}.`} It goes on while you look
+          at other pages, and waits for you here. Keep the tab open until then.
         </p>
       </div>
     </Panel>
@@ -37,13 +39,19 @@ export interface FailureViewProps {
 export function FailureView({ error, sent, onRetry, job }: FailureViewProps) {
   const advice = adviceOf(error);
   const skipped = skippedOf(error);
-  const spent = spentOf(error);
+  const spent = job === undefined ? spentOf(error) : spentOfJob(error);
+  const lost = job === undefined && isLost(error) && error.retryAfterMs === undefined;
   const booked = job?.cost_usd_micros;
   const code = sent === null ? null : codeOf(sent.body, sent.instanceId);
   return (
     <Panel title="No picture" lead={error.status > 0 ? `HTTP status ${error.status}` : job === undefined ? "No answer came." : "The job ended without one."}>
       <div className="flex min-w-0 flex-col gap-4">
-        <ErrorState error={error} {...(onRetry === undefined ? {} : { onRetry })}>
+        <ErrorState error={error} {...(onRetry === undefined || lost ? {} : { onRetry })}>
+          {lost && onRetry !== undefined && (
+            <Button size="sm" icon="arrowClockwise" onClick={onRetry}>
+              Find the picture
+            </Button>
+          )}
           {code !== null && <CopyTextButton text={code["curl"] ?? ""} what="curl command" label="Copy as curl" />}
         </ErrorState>
         <Facts
@@ -82,7 +90,9 @@ export interface JobWatchProps {
   instanceId: string | undefined;
   jobId: string;
   /** What this page asked, and the answer that named the job. */
-  run: Phase;
+  run: Run["phase"];
+  /** The request of the job, when it is known here. */
+  asked: GenerateRequest | null;
   /** Option names in words. */
   labels: Readonly<Record<string, string>>;
   tab: ResultTab;
@@ -95,7 +105,7 @@ export interface JobWatchProps {
 export function JobWatch({ run, ...props }: JobWatchProps) {
   const { caller, instanceId, labels, tab, onTab } = props;
   // The answer of a request is the end of its job: nothing is left to ask for.
-  if (run.is === "made" && run.result.job_id === props.jobId) {
+  if (run.is === "made" && run.result.job_id === props.jobId && caller.ready) {
     const { sent, result, tookMs } = run;
     return <ResultView {...{ caller, instanceId, result, tookMs, labels, tab, onTab }} asked={sent.body} />;
   }
@@ -104,9 +114,13 @@ export function JobWatch({ run, ...props }: JobWatchProps) {
 
 type WatchedProps = Omit<JobWatchProps, "run"> & { sent: Sent | null; after: ApiError | null };
 
-function Watched({ caller, instanceId, jobId, sent, after, labels, tab, onTab, onOver, onAgain }: WatchedProps) {
+function Watched({ caller, instanceId, jobId, sent, asked, after, labels, tab, onTab, onOver, onAgain }: WatchedProps) {
   const { job, error, retry } = useJob(caller, instanceId, jobId);
   const over = job !== undefined && isOver(job);
+  const news = job === undefined ? undefined : newsOf(job);
+  useEffect(() => {
+    if (news !== undefined) announce(news);
+  }, [news]);
   useEffect(() => {
     if (over) onOver();
   }, [over, onOver]);
@@ -123,7 +137,7 @@ function Watched({ caller, instanceId, jobId, sent, after, labels, tab, onTab, o
   }
   if (job.result !== null) {
     const { result, instance_id: at } = job;
-    return <ResultView {...{ caller, result, labels, tab, onTab }} instanceId={at} asked={sent?.body ?? null} />;
+    return <ResultView {...{ caller, result, labels, tab, onTab }} instanceId={at} asked={asked} />;
   }
   const failure = failureOf(job);
   if (failure !== null) return <FailureView error={failure} sent={sent} job={job} onRetry={onAgain} />;
@@ -133,16 +147,17 @@ function Watched({ caller, instanceId, jobId, sent, after, labels, tab, onTab, o
 function Progress({ job, after, error }: { job: Job; after: ApiError | null; error: ApiError | null }) {
   const now = useNow(1_000);
   const unknown = job.state === "unknown";
+  const lead =
+    after?.code === "idempotency_in_flight"
+      ? "The same request runs already, and nothing is paid twice."
+      : after?.code === "unreadable_answer"
+        ? "The answer broke off, and its job goes on."
+        : after === null
+          ? "The job goes on."
+          : "This one takes longer than a request waits.";
   return (
     <Panel title={stageOf(job)} lead={`${job.provider} / ${job.model}, since ${duration(Math.max(0, now - Date.parse(job.created_at)))}`} actions={<Badge tone={unknown ? "warn" : "info"} dot>{sentence(job.state)}</Badge>}>
       <div className="flex min-w-0 flex-col gap-5">
-        {after !== null && (
-          <Banner tone="warn" title={`${after.status} ${after.code}: ${after.message}`}>
-            {after.code === "idempotency_in_flight"
-              ? "The same request runs already. This page watches its job; nothing is paid twice."
-              : "The request is over, its job is not. This page watches it and shows the picture when it comes; do not send it again."}
-          </Banner>
-        )}
         {unknown && (
           <Banner tone="warn" title="Nobody knows yet whether the provider drew it">
             It is never sent again by itself, because that could be paid twice. The platform asks the provider until it knows.
@@ -155,13 +170,16 @@ function Progress({ job, after, error }: { job: Job; after: ApiError | null; err
         )}
         <div className="flex items-center gap-3 text-muted">
           <Spinner size={18} />
-          <span>The picture appears here by itself. You can close the page; its address finds the job again.</span>
+          <span>
+            {lead} The picture appears here by itself; do not send it again. You can close the page: its address finds the job again.
+          </span>
         </div>
         <Facts
           columns={3}
           facts={[
             { name: "Attempts", value: String(job.attempts) },
             { name: "Estimate", value: money(job.estimate_usd_micros) },
+            ...(after === null || after.status === 0 ? [] : [{ name: "First answer", value: <code className="text-sm">{`${after.status} ${after.code}`}</code> }]),
             ...(after === null || after.requestId === "" ? [] : [{ name: "Request id", value: <Id id={after.requestId} what="request id" /> }]),
             { name: "Job", value: <Id id={job.job_id} what="job id" /> },
           ]}

@@ -23,7 +23,7 @@ export interface PlayForm {
   /** Commas between. */
   tags: string;
   project: string;
-  /** How long the request waits for the picture before the page watches the job. */
+  /** How long the request waits for the picture before the page watches the job; empty: as long as the page does by itself. */
   waitMs: string;
 }
 
@@ -36,7 +36,7 @@ export const emptyForm: PlayForm = {
   maxCost: "",
   tags: "",
   project: "",
-  waitMs: "20000",
+  waitMs: "",
 };
 
 /** What is wrong before anything is sent, by member of the request. */
@@ -51,6 +51,12 @@ export function faultsOf(form: PlayForm): Partial<Record<"prompt" | "max_cost_us
   return found;
 }
 
+/** The members of the request whose fields stand behind "More options". */
+export function behindMore(options: readonly ModelOption[]): string[] {
+  const advanced = options.filter((option) => option.advanced).map((option) => option.name);
+  return [...advanced, "optimize", "fallback", "max_cost_usd_micros", "timeout_ms", "tags", "project_id"];
+}
+
 function tagsOf(text: string): string[] {
   return text
     .split(",")
@@ -58,7 +64,7 @@ function tagsOf(text: string): string[] {
     .filter((tag) => tag !== "");
 }
 
-/** The body of `POST /generate`: nothing that was left at its default is sent. */
+/** The body of `POST /generate`: nothing that was left at its default is in it. */
 export function bodyOf(form: PlayForm, options: readonly ModelOption[]): GenerateRequest {
   const slash = form.model.indexOf("/");
   const tags = tagsOf(form.tags);
@@ -72,9 +78,12 @@ export function bodyOf(form: PlayForm, options: readonly ModelOption[]): Generat
     ...(maxCost === null ? {} : { max_cost_usd_micros: maxCost }),
     ...(tags.length === 0 ? {} : { tags }),
     ...(form.project.trim() === "" ? {} : { project_id: form.project.trim() }),
-    timeout_ms: Number(form.waitMs),
+    ...(form.waitMs === "" ? {} : { timeout_ms: Number(form.waitMs) }),
   } as GenerateRequest;
 }
+
+/** The page's own patience; a client's own call waits as long as the server does. */
+export const PAGE_WAIT_MS = 20_000;
 
 /** The `Idempotency-Key` of a content; survives a reload because it can be given back. */
 export interface Once {
@@ -88,7 +97,15 @@ export function onceFor(last: Once | null, content: unknown, newKey: () => strin
   return last?.content === text ? last : { key: newKey(), content: text };
 }
 
-const GOES_ON: readonly string[] = ["provider_timeout", "deadline_exceeded", "outcome_unknown", "storage_error", "idempotency_in_flight"];
+/** After these the job may go on; an answer that was lost on its way may name its job in a header. */
+export const GOES_ON: readonly string[] = [
+  "provider_timeout",
+  "deadline_exceeded",
+  "outcome_unknown",
+  "storage_error",
+  "idempotency_in_flight",
+  "unreadable_answer",
+];
 
 /** The job that goes on behind a failed answer: what to watch. */
 export function jobBehind(error: ApiError): string | null {
@@ -99,31 +116,6 @@ export function jobBehind(error: ApiError): string | null {
 /** Whether "again" must be the same request (its outcome is not known), or may be a new one. */
 export function outcomeIsKnown(error: ApiError): boolean {
   return error.status >= 400 && jobBehind(error) === null && error.retryAfterMs === undefined && !GOES_ON.includes(error.code);
-}
-
-export interface Spent {
-  tone: "good" | "warn";
-  text: string;
-}
-
-const PAID: Readonly<Record<string, Spent>> = {
-  rejected_by_safety: { tone: "warn", text: "May be billed: some providers charge for a picture that they keep back." },
-  quality_rejected: { tone: "warn", text: "Billed: the picture was made, and is kept." },
-  result_expired: { tone: "warn", text: "Billed: the provider made the picture, and no longer has it." },
-  storage_error: { tone: "warn", text: "Billed once: the picture is made, and storing it goes on." },
-  provider_error: { tone: "warn", text: "May be billed: the provider failed after it had taken the request." },
-  internal_error: { tone: "warn", text: "May be billed: it is not known how far the request came." },
-  network_error: { tone: "warn", text: "Not known: the request may have arrived. Trying again is the same request, and is billed once." },
-  unreadable_answer: { tone: "warn", text: "Not known. Trying again is the same request, and is billed once." },
-  upstream_unavailable: { tone: "warn", text: "Not known. Trying again is the same request, and is billed once." },
-  idempotency_in_flight: { tone: "good", text: "Billed once: this is the request that already runs." },
-};
-const OPEN: Spent = { tone: "warn", text: "May be billed: the job goes on, and is watched here." };
-const NOTHING: Spent = { tone: "good", text: "Nothing was spent." };
-
-/** What a failed request cost, as far as its answer tells. */
-export function spentOf(error: Pick<ApiError, "code">): Spent {
-  return PAID[error.code] ?? (GOES_ON.includes(error.code) ? OPEN : NOTHING);
 }
 
 /** What to do beyond the hint of the answer. */
@@ -201,6 +193,13 @@ export function stageOf(job: Pick<Job, "state" | "stage">): string {
   if (job.state === "unknown") return "The outcome is not known yet";
   if (job.state !== "running") return sentence(job.state);
   return job.stage === null || job.stage === undefined ? "Running" : (STAGES[job.stage] ?? sentence(job.stage));
+}
+
+/** What there is to say about a watched job, when it becomes true. */
+export function newsOf(job: Job): string {
+  if (job.result !== null) return "The picture is ready";
+  const failure = failureOf(job);
+  return failure === null ? stageOf(job) : `No picture: ${failure.message}`;
 }
 
 const EVENTS: Readonly<Record<string, string>> = {

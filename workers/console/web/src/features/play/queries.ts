@@ -4,9 +4,10 @@ import { useEffect, useState } from "react";
 import { addressOf, configService, imageGen, inInstance, send, unwrap } from "../../api/client";
 import { ApiError, asApiError, errorFrom, errorOf } from "../../api/errors";
 import { keys } from "../../api/keys";
-import type { InstanceRef } from "../../api/session";
+import type { components } from "../../api/generated/config-service";
+import { hasRole, type InstanceRef, may, type Session } from "../../api/session";
 import { keyFault } from "../../format/api_key";
-import { type GenerateRequest, type GenerateResponse, isOver, type Job } from "./model";
+import { type GenerateRequest, type GenerateResponse, isOver, type Job, PAGE_WAIT_MS } from "./model";
 import { type Model, modelsOf } from "./options";
 
 /** Who asks. `turn` stands for the typed key in query keys, which never hold a key. */
@@ -55,6 +56,35 @@ export function useTypedPrincipal(caller: Caller): { principal: Principal | unde
     gcTime: 0,
   });
   return { principal: query.data, error: query.error === null ? null : asApiError(query.error) };
+}
+
+export type InstanceFacts = components["schemas"]["Instance"];
+
+/** The instance as it is now; `undefined` while it is not asked for, not known, or not the caller's to read. */
+export function useInstanceFacts(caller: Caller, instanceId: string, wanted: boolean): InstanceFacts | undefined {
+  const query = useQuery({
+    queryKey: [...keys.instance(instanceId), ...who(caller)],
+    queryFn: ({ signal }) => unwrap(configService.GET("/instance/{instance_id}", { ...identity(caller), params: { path: { instance_id: instanceId } }, signal })),
+    enabled: caller.ready && wanted,
+    refetchInterval: 30_000,
+  });
+  return query.data;
+}
+
+/** When the instance was paused, from the audit log; only for a session that may read that. */
+export function usePausedSince(instance: InstanceFacts | undefined, session: Session | null): string | undefined {
+  const filters = {
+    target: `instance:${instance?.instance_id ?? ""}`,
+    action: "pause_instance",
+    ...(hasRole(session, "superadmin") && instance !== undefined ? { org_id: instance.org_id } : {}),
+    limit: 1,
+  };
+  const query = useQuery({
+    queryKey: keys.audit(filters),
+    queryFn: ({ signal }) => unwrap(configService.GET("/audit", { params: { query: filters }, signal })),
+    enabled: instance !== undefined && may(session, "audit:read"),
+  });
+  return query.data?.items[0]?.at;
 }
 
 /** The instance's projects; `undefined` while they are not known, or when the caller may not read them. */
@@ -119,14 +149,42 @@ function openAiFailure(response: Response, body: unknown): ApiError {
 }
 
 /** One generation; `once` makes a second click, a lost answer and "Try again" the same job. */
-export function generate(
+export async function generate(
   caller: Caller,
   instanceId: string | undefined,
   body: GenerateRequest,
   once: string,
 ): Promise<GenerateResponse> {
-  const { headers, ...rest } = identity(caller, instanceId);
-  return unwrap(imageGen.POST("/generate", { ...rest, headers: { ...headers, "Idempotency-Key": once }, body }));
+  const { headers, credentials } = identity(caller, instanceId);
+  const response = await send(
+    new Request("/api/image-gen/generate", {
+      method: "POST",
+      headers: { ...headers, "Content-Type": "application/json", "Idempotency-Key": once },
+      body: JSON.stringify({ ...body, timeout_ms: (body as Partial<GenerateRequest>).timeout_ms ?? PAGE_WAIT_MS }),
+      ...(credentials === undefined ? {} : { credentials }),
+    }),
+  );
+  // Not through `unwrap`: when the body breaks off, the headers still name the job.
+  const text = await response.text().catch(() => null);
+  if (text !== null && !response.ok) throw errorFrom(response.status, text, response.headers, "");
+  try {
+    return JSON.parse(text ?? "") as GenerateResponse;
+  } catch {
+    throw brokenOff(response);
+  }
+}
+
+/** The answer came, and its body did not, or not whole. */
+function brokenOff(response: Response): ApiError {
+  const job = response.headers.get("x-switchyard-job-id");
+  return new ApiError({
+    status: 0,
+    code: "unreadable_answer",
+    message: "The answer broke off on its way.",
+    hint: "The picture may be made all the same.",
+    requestId: response.headers.get("x-request-id") ?? "",
+    ...(job === null ? {} : { details: { job_id: job } }),
+  });
 }
 
 /** Seconds that the server holds the answer until the job changes. */

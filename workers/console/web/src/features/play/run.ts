@@ -1,34 +1,12 @@
-/** One run of the form: sent once, however often it is clicked, and found again after a reload. */
-import { useLocation, useNavigate } from "@tanstack/react-router";
-import { useCallback, useRef, useState } from "react";
+/** One run of the form: sent once, however often it is clicked, and found again after another page and after a reload. */
+import { useLocation, useNavigate, useRouter } from "@tanstack/react-router";
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { ApiError } from "../../api/errors";
 import { useWrite } from "../../api/write";
-import { announce } from "../../ui";
-import { type GenerateRequest, type GenerateResponse, jobBehind, type Once, onceFor, outcomeIsKnown, type PlayForm } from "./model";
+import { announce, toast } from "../../ui";
+import { amend, begin, belongs, finish, type Held, heldRun, jobOf, type Kept, keptOf, type Phase, watchHeld } from "./held";
+import { type GenerateRequest, jobBehind, onceFor, outcomeIsKnown, type PlayForm } from "./model";
 import { type Caller, generate } from "./queries";
-
-/** What was sent; shown with its answer, whatever the form says meanwhile. */
-export interface Sent {
-  body: GenerateRequest;
-  instanceId: string | undefined;
-  /** Milliseconds since the epoch. */
-  at: number;
-}
-
-export type Phase =
-  | { is: "idle" }
-  | { is: "sending"; sent: Sent }
-  | { is: "made"; sent: Sent; result: GenerateResponse; tookMs: number }
-  | { is: "refused"; sent: Sent; error: ApiError };
-
-/** Kept in the entry of the browser's history, so that a reload finds its run; it never holds a key. */
-export interface Kept {
-  form: PlayForm;
-  /** `null` when the outcome is known. */
-  once: Once | null;
-  /** No answer came yet. */
-  open: boolean;
-}
 
 declare module "@tanstack/react-router" {
   interface HistoryState {
@@ -36,68 +14,103 @@ declare module "@tanstack/react-router" {
   }
 }
 
+const PATH = "/play";
+
 export interface Run {
-  phase: Phase;
-  /** The form of before a reload. */
+  phase: Phase | { is: "idle" };
+  /** The form of before another page or a reload. */
   restored: PlayForm | undefined;
-  /** The page was left while its request was open. */
+  /** The page was reloaded while its request was open. */
   interrupted: boolean;
+  /** What was asked for the job that the address names, when this entry of the history asked it. */
+  asked: { job: string | undefined; body: GenerateRequest } | undefined;
   start: (form: PlayForm, body: GenerateRequest) => void;
   /** The watched job is over: the same form is a new run. */
   settle: () => void;
 }
 
-export function useRun(caller: Caller, instanceId: string | undefined): Run {
-  const navigate = useNavigate({ from: "/play" });
-  const kept = useLocation({ select: (location) => location.state.play });
-  const [interrupted, setInterrupted] = useState(kept?.open === true);
-  const [phase, setPhase] = useState<Phase>({ is: "idle" });
-  const once = useRef<Once | null>(kept?.once ?? null);
-  const busy = useRef(false);
+const IDLE = { is: "idle" } as const;
 
-  const keep = (play: Kept, job: string | undefined) =>
-    navigate({
-      search: (old) => ({ ...old, job }),
-      state: (old) => ({ ...old, play }),
-      replace: true,
-      resetScroll: false,
-    });
+export function useRun(caller: Caller, instanceId: string | undefined, owner: string): Run {
+  const router = useRouter();
+  const navigate = useNavigate({ from: PATH });
+  const entry = useLocation({ select: ({ state, search }) => ({ kept: state.play, job: search.job }), structuralSharing: true });
+  const held = useSyncExternalStore(watchHeld, heldRun);
+  const [mineId, setMineId] = useState(() => {
+    const found = heldRun();
+    return found !== null && belongs(found, owner, entry) ? found.run : undefined;
+  });
+  const mine = held !== null && held.run === mineId ? held : null;
+  const [interrupted, setInterrupted] = useState(entry.kept?.open === true && mine === null);
+  const settled = useRef(false);
+
+  /** Writes the run into its entry of the history. */
+  const keep = useCallback(
+    async (run: Held) => {
+      // Another page may be on its way: its address and what is typed there are not this run's to replace.
+      if (router.history.location.pathname !== PATH) return;
+      await navigate({
+        search: (old) => ({ ...old, job: jobOf(run) }),
+        state: (old) => ({ ...old, play: keptOf(run) }),
+        replace: true,
+        resetScroll: false,
+      });
+    },
+    [navigate, router],
+  );
+  useEffect(() => {
+    if (mine !== null) void keep(mine);
+  }, [mine, keep]);
 
   const write = useWrite({
     write: "image.generate",
     send: (input: { body: GenerateRequest; key: string }) => generate(caller, instanceId, input.body, input.key),
   });
 
-  const run = async (form: PlayForm, body: GenerateRequest): Promise<void> => {
-    if (busy.current) return;
-    busy.current = true;
-    const mine = onceFor(once.current, { body, instanceId }, () => crypto.randomUUID());
-    once.current = mine;
-    const sent: Sent = { body, instanceId, at: Date.now() };
+  const start = async (form: PlayForm, body: GenerateRequest): Promise<void> => {
+    // Read here, not from the render: a second click comes before the next one.
+    const last = heldRun();
+    if (last !== null && last.run === mineId && last.phase.is === "sending") return;
+    const before = last !== null && last.run === mineId ? last.once : settled.current ? null : (entry.kept?.once ?? null);
+    const once = onceFor(before, { body, instanceId }, () => crypto.randomUUID());
+    const run = begin({ owner, form, once, body, instanceId });
+    setMineId(run.run);
     setInterrupted(false);
-    setPhase({ is: "sending", sent });
+    settled.current = false;
     announce("Generating");
     try {
-      await keep({ form, once: mine, open: true }, undefined);
-      const result = await write.mutateAsync({ body, key: mine.key });
-      once.current = null;
-      setPhase({ is: "made", sent, result, tookMs: Date.now() - sent.at });
-      announce("The picture is ready");
-      await keep({ form, once: null, open: false }, result.job_id);
+      await keep(run);
+      const result = await write.mutateAsync({ body, key: once.key });
+      finish(run, result);
+      tell("The picture is ready", "It waits in the playground.", "good");
     } catch (thrown) {
       const error = thrown as ApiError;
       // What is certainly over may be asked for anew; anything else stays the same request.
-      if (outcomeIsKnown(error)) once.current = null;
-      setPhase({ is: "refused", sent, error });
-      await keep({ form, once: once.current, open: error.status === 0 }, jobBehind(error) ?? undefined);
-    } finally {
-      busy.current = false;
+      amend(run.run, { once: outcomeIsKnown(error) ? null : once, phase: { is: "refused", sent: run.phase.sent, error } });
+      if (jobBehind(error) === null) tell("", "The playground says why.", "warn");
+      else tell("The picture takes longer", "The playground watches its job.", "info");
     }
   };
 
-  const settle = useCallback(() => {
-    if (!busy.current) once.current = null;
-  }, []);
+  /** On its own page in words only, because it is seen there; a failure there is an alert that speaks by itself. */
+  const tell = (words: string, elsewhere: string, tone: "good" | "warn" | "info") => {
+    if (router.history.location.pathname !== PATH) toast({ tone, title: words === "" ? "No picture came" : words, text: elsewhere });
+    else if (words !== "") announce(words);
+  };
 
-  return { phase, restored: kept?.form, interrupted, start: (form, body) => void run(form, body), settle };
+  const settle = useCallback(() => {
+    const last = heldRun();
+    if (last === null || last.run !== mineId) settled.current = true;
+    else if (last.phase.is !== "sending") amend(last.run, { once: null });
+  }, [mineId]);
+
+  const kept = entry.kept;
+  return {
+    phase: mine?.phase ?? IDLE,
+    restored: mine?.form ?? kept?.form,
+    interrupted,
+    asked: mine !== null ? { job: jobOf(mine), body: mine.phase.sent.body } : kept === undefined ? undefined : { job: kept.job, body: kept.body },
+    start: (form, body) => void start(form, body),
+    settle,
+  };
 }

@@ -1,0 +1,42 @@
+/** What the tests of the playground do again and again. */
+import { type App, expect, stack } from "./index";
+
+export const GENERATE = /\/api\/image-gen\/generate$/;
+
+let counter = 0;
+/** A word that the simulator writes beside each charge of the prompt that has it as `sim:once=<tag>`. */
+export const newTag = () => `play-${Date.now()}-${(counter += 1)}`;
+export const unique = (words: string) => `${words} sim:once=${newTag()}`;
+
+export async function open(app: App): Promise<void> {
+  await app.signIn();
+  await app.open("/play?instance=development");
+}
+
+export async function generate({ page }: App, prompt: string): Promise<void> {
+  await page.getByLabel("Prompt").fill(prompt);
+  await page.getByRole("button", { name: "Generate", exact: true }).click();
+}
+
+/** The page watches the job of a request that takes longer than this. */
+export async function watchAfter5s({ page }: App): Promise<void> {
+  await page.getByRole("button", { name: "More options" }).click();
+  await page.getByLabel("Watch the job after").selectOption("5000");
+}
+
+export const ready = ({ page }: App) => page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 40_000 });
+
+/** Width and height of the picture as the browser decoded it. */
+export async function naturalSize({ page }: App): Promise<string> {
+  const image = page.locator("figure img");
+  await expect.poll(() => image.evaluate((drawn: HTMLImageElement) => drawn.complete && drawn.naturalWidth)).toBeGreaterThan(1);
+  return image.evaluate((drawn: HTMLImageElement) => `${drawn.naturalWidth}x${drawn.naturalHeight}`);
+}
+
+/** What the simulated vendors charged for a tag. */
+export async function charges(tag: string): Promise<number> {
+  if (stack.simControl === null) throw new Error("this test counts the simulator's charges; start the stack with the simulator");
+  const answer = await fetch(`${stack.simControl}/charges`);
+  const { items } = (await answer.json()) as { items: { tag: string | null }[] };
+  return items.filter((charge) => charge.tag === tag).length;
+}
