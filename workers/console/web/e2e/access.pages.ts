@@ -19,6 +19,26 @@ async function failing({ page, watch }: App, path: string): Promise<void> {
   await page.getByText("The service failed.").waitFor();
 }
 
+/** Somebody else saved first: what stands there now. */
+async function overtaken(app: App, path: string, title: RegExp, current: object): Promise<void> {
+  const { page, watch } = app;
+  watch.expects(412, /^\/api\/config-service\//);
+  const json = { error: "version_mismatch", message: "It was changed meanwhile.", hint: "Read it again.", request_id: "r", details: { current, current_version: 9 } };
+  await page.route(`**/api/config-service${path}`, (route) => (route.request().method() === "PATCH" ? route.fulfill({ status: 412, json }) : route.fallback()));
+  const form = page.getByRole("dialog");
+  await form.getByLabel("Name").fill("named by me");
+  await form.getByRole("button", { name: "Save" }).click();
+  await page.getByText(title).waitFor();
+}
+
+/** A list of the page's own; what is shown does not depend on what other tests make. */
+async function listing({ page }: App, path: string, items: readonly object[]): Promise<void> {
+  await page.route(`**/api/config-service${path}*`, (route) => (route.request().method() === "GET" ? route.fulfill({ json: { items, next_cursor: null } }) : route.fallback()));
+  await page.reload();
+}
+
+const ACME = "Actions for Acme Corp.";
+
 const OF_ADMIN = /^Actions for (?!user@)/;
 
 export const accessPages: readonly PageState[] = [
@@ -138,4 +158,66 @@ export const accessPages: readonly PageState[] = [
     },
   },
   { name: "sessions", path: "/admin/keys?tab=sessions", as: "admin" },
+  {
+    name: "users-conflict",
+    path: "/admin/users?q=user%40acme",
+    as: "admin",
+    prepare: async (app) => {
+      await menu(app, "Actions for user@acme.example", "Edit");
+      await overtaken(app, "/user/*", /changed this user meanwhile/, { name: "named by somebody else", role: "user", version: 9 });
+    },
+  },
+  { name: "users-disable", path: "/admin/users?q=user%40acme", as: "admin", prepare: (app) => menu(app, "Actions for user@acme.example", "Disable") },
+  { name: "access-matrix-none", path: "/admin/users?tab=access", as: "admin", prepare: (app) => listing(app, "/user?", []) },
+  { name: "access-matrix-error", path: "/admin/users?tab=access", as: "admin", prepare: (app) => failing(app, "/access") },
+  { name: "organizations-error", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => failing(app, "/organization") },
+  {
+    name: "organizations-create",
+    path: "/admin/users?tab=organizations",
+    as: "superadmin",
+    prepare: async (app) => {
+      await button(app, "Create organization").click();
+      await app.page.getByRole("dialog").getByRole("button", { name: "Create organization" }).click();
+      await app.page.getByText("Enter a name.").waitFor();
+    },
+  },
+  { name: "organizations-edit", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => menu(app, ACME, "Edit") },
+  { name: "organizations-suspend", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => menu(app, ACME, "Suspend") },
+  { name: "organizations-delete", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => menu(app, ACME, "Delete") },
+  {
+    name: "organizations-conflict",
+    path: "/admin/users?tab=organizations",
+    as: "superadmin",
+    prepare: async (app) => {
+      await menu(app, ACME, "Edit");
+      await overtaken(app, "/organization/*", /changed this organization meanwhile/, { name: "Acme, theirs", billing_email: "theirs@acme.example", version: 9 });
+    },
+  },
+  { name: "sessions-error", path: "/admin/keys?tab=sessions", as: "admin", prepare: (app) => failing(app, "/session/list") },
+  {
+    name: "sessions-end",
+    path: "/admin/keys?tab=sessions",
+    as: "admin",
+    prepare: async (app) => {
+      const session = { session_id: "01a21cf0-eab1-7b40-aae7-c3f8b64ebc74", label: "Firefox on Linux", created_at: "2026-11-27T08:00:00Z", expires_at: "2026-11-27T20:00:00Z", last_used_at: null, ip: null, current: false };
+      await listing(app, "/session/list", [session]);
+      await menu(app, "Actions for Firefox on Linux", "End session");
+    },
+  },
+  {
+    name: "keys-lost-secret",
+    path: "/admin/keys",
+    as: "admin",
+    prepare: async ({ page, watch }) => {
+      watch.expects(409, /\/api-key$/);
+      const json = { error: "secret_already_shown", message: "The secret in this answer was shown over 10 minutes ago.", hint: "A secret is shown once; mint or rotate a key.", request_id: "r" };
+      await page.route("**/api/config-service/api-key", (route) => (route.request().method() === "POST" ? route.fulfill({ status: 409, json }) : route.fallback()));
+      // The key of that name that works: the one that was made.
+      const name = (await page.locator("[data-row] th button").first().textContent()) ?? "";
+      await page.getByRole("button", { name: "Create key" }).first().click();
+      await page.getByRole("dialog").getByLabel("Name").fill(name);
+      await page.getByRole("dialog").getByRole("button", { name: "Create key" }).click();
+      await page.getByText("its secret was shown already").waitFor();
+    },
+  },
 ];

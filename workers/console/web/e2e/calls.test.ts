@@ -8,7 +8,7 @@ const pages: readonly { path: string; as: string | null; calls: readonly string[
   { path: "/login", as: null, calls: [] },
   { path: "/play", as: null, calls: [] },
   { path: "/play", as: "admin", calls: ["GET /api/image-gen/v1/models"] },
-  { path: "/admin/instances", as: "admin", calls: [`GET ${DIRECTORY}/instance`] },
+  { path: "/admin/instances", as: "admin", calls: [`GET ${DIRECTORY}/instance`, `GET ${DIRECTORY}/worker`] },
   { path: "/admin/instances/development", as: "admin", calls: [`GET ${DIRECTORY}/instance/development`, `GET ${DIRECTORY}/worker`, `GET ${DIRECTORY}/worker`] },
   { path: "/admin/instances/development?tab=config", as: "admin", calls: [`GET ${DIRECTORY}/instance/development`] },
   { path: "/admin/instances/development?tab=keys", as: "admin", calls: [`GET ${DIRECTORY}/instance/development`, `GET ${DIRECTORY}/instance/development/provider-key`] },

@@ -1,5 +1,5 @@
 import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
-import { oneOf, requireSession, searchOf, text } from "../features/frame";
+import { list, oneOf, requireSession, searchOf, text } from "../features/frame";
 import { framedRoute } from "./framed";
 
 // Hoisted: inside the options the types of the parameters would not be inferred.
@@ -8,6 +8,8 @@ const validateSearch = searchOf({
   view: oneOf("form", "json"),
   q: text,
   entry: text,
+  sort: text,
+  columns: list,
 });
 
 /** Both features, joined here because neither may import the other. */

@@ -9,6 +9,7 @@ const validateSearch = searchOf({
   status: oneOf("active", "rotating", "expiring", "expired", "revoked", "orphaned"),
   unused: flag,
   user: text,
+  open: text,
   sort: text,
   columns: list,
 });

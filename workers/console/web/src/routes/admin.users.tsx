@@ -11,6 +11,7 @@ const validateSearch = searchOf({
   role: oneOf("user", "admin", "superadmin"),
   status: oneOf("active", "disabled"),
   org: text,
+  open: text,
   sort: text,
   columns: list,
 });

@@ -130,6 +130,7 @@ export function DataTable<Row extends RowData>(props: DataTableProps<Row>) {
         <span>
           {plural(rows.length, "row")}
           {list.hasMore && " loaded, more to come"}
+          {list.hasMore && sortingOf(state.sort).length > 0 && "; sorted among the loaded rows"}
           <Updated at={list.updatedAt ?? 0} />
         </span>
         <span className="flex items-center gap-1">

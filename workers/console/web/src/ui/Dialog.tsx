@@ -169,6 +169,8 @@ export interface ConfirmProps {
   /** Text that must be typed first; without it one click confirms. */
   typed?: string;
   busy?: boolean;
+  /** Why it cannot be done now; asked for, so that no page forgets that it may be offline. */
+  reason: string | undefined;
   /** The failure of the last try. */
   error?: ReactNode;
   /** The call as code, by language. */
@@ -176,11 +178,11 @@ export interface ConfirmProps {
 }
 
 /** A dangerous action: says what is lost, and asks for the name where nothing can undo it. */
-export function Confirm({ open, onClose, onConfirm, title, children, action, typed, busy = false, error, code }: ConfirmProps) {
+export function Confirm({ open, onClose, onConfirm, title, children, action, typed, busy = false, reason, error, code }: ConfirmProps) {
   return (
     <Dialog open={open} onClose={onClose} title={title} size="sm">
       {open && (
-        <ConfirmBody onClose={onClose} onConfirm={onConfirm} action={action} busy={busy} {...(typed === undefined ? {} : { typed })} {...(code === undefined ? {} : { code })}>
+        <ConfirmBody onClose={onClose} onConfirm={onConfirm} action={action} busy={busy} reason={reason} {...(typed === undefined ? {} : { typed })} {...(code === undefined ? {} : { code })}>
           {children}
           {error}
         </ConfirmBody>
@@ -189,8 +191,8 @@ export function Confirm({ open, onClose, onConfirm, title, children, action, typ
   );
 }
 
-function ConfirmBody(props: Pick<ConfirmProps, "onClose" | "onConfirm" | "action" | "typed" | "busy" | "children" | "code">) {
-  const { onClose, onConfirm, action, typed, busy = false, children, code } = props;
+function ConfirmBody(props: Pick<ConfirmProps, "onClose" | "onConfirm" | "action" | "typed" | "busy" | "reason" | "children" | "code">) {
+  const { onClose, onConfirm, action, typed, busy = false, reason, children, code } = props;
   const [text, setText] = useState("");
   const ready = typed === undefined || text.trim() === typed;
   return (
@@ -199,7 +201,7 @@ function ConfirmBody(props: Pick<ConfirmProps, "onClose" | "onConfirm" | "action
       className="flex flex-col gap-4 pb-2"
       onSubmit={(event) => {
         event.preventDefault();
-        if (ready && !busy) onConfirm();
+        if (ready && !busy && reason === undefined) onConfirm();
       }}
     >
       <div className="flex flex-col gap-3 text-base">{children}</div>
@@ -211,7 +213,7 @@ function ConfirmBody(props: Pick<ConfirmProps, "onClose" | "onConfirm" | "action
       {code !== undefined && <CodeDisclosure code={code} />}
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="danger" busy={busy} disabled={!ready}>
+        <Button type="submit" tone="danger" busy={busy} disabled={!ready && reason === undefined} reason={reason}>
           {action}
         </Button>
       </div>

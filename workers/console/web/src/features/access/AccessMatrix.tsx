@@ -1,8 +1,9 @@
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useMemo, useRef, useState } from "react";
 import { asApiError } from "../../api/errors";
 import { hasRole, may, useSession } from "../../api/session";
-import { Banner, EmptyState, ErrorState, FilterBar, Panel, SkeletonText } from "../../ui";
+import { snippets } from "../../api/snippets";
+import { Banner, Button, buttonClass, CodeBlock, EmptyState, ErrorState, FilterBar, Panel, SkeletonText } from "../../ui";
 import { AccessRow } from "./AccessRow";
 import { type Cell, grantsByUser, nextCell } from "./model";
 import { useAllGrants, useAllInstances, useAllUsers } from "./queries";
@@ -13,7 +14,7 @@ const route = getRouteApi("/framed/admin/users");
 const NOTHING: ReadonlySet<string> = new Set();
 
 /** Users x instances. Arrow keys move, Space toggles, and each row is saved as a whole. */
-export function AccessMatrix({ organizations }: { organizations: readonly Organization[] | undefined }) {
+export function AccessMatrix({ organizations, onCreate }: { organizations: readonly Organization[] | undefined; onCreate: () => void }) {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const session = useSession();
@@ -40,6 +41,8 @@ export function AccessMatrix({ organizations }: { organizations: readonly Organi
     return true;
   };
 
+  const clear = () => void navigate({ search: (old) => ({ ...old, q: undefined, org: undefined }), replace: true });
+  const writes = may(session, "config:write");
   const failed = people.error ?? instances.error ?? grants.error;
   const loading = people.data === undefined || instances.data === undefined || grants.data === undefined;
   const filters = (
@@ -50,6 +53,8 @@ export function AccessMatrix({ organizations }: { organizations: readonly Organi
         value: search.q ?? "",
         onValue: (q) => void navigate({ search: (old) => ({ ...old, q: q || undefined }), replace: true }),
       }}
+      active={search.q !== undefined || (isSuper && search.org !== undefined)}
+      onClear={clear}
     >
       {isSuper && (
         <OrganizationFilter
@@ -74,11 +79,22 @@ export function AccessMatrix({ organizations }: { organizations: readonly Organi
             <SkeletonText lines={5} />
           </div>
         ) : rows.length === 0 ? (
-          <EmptyState icon="users" title={wanted === "" ? "Nobody with the role “user”" : "No user matches"}>
-            {wanted === "" ? "Administrators have all instances of their organization. Create a user to give access to single instances." : "Nobody has this text in name or email."}
-          </EmptyState>
+          wanted === "" ? (
+            <EmptyState
+              icon="users"
+              title="Nobody with the role “user”"
+              action={writes && <Button tone="primary" onClick={onCreate}>Create user</Button>}
+              {...(writes ? { code: <CodeBlock what="curl" code={snippets({ method: "POST", path: "/api/config-service/user", body: { email: "ada@example.com", role: "user" } }, location.origin).curl} /> } : {})}
+            >
+              Administrators have all instances of their organization. Create a user to give access to single instances.
+            </EmptyState>
+          ) : (
+            <EmptyState icon="users" title="No user matches" action={<Button onClick={clear}>Clear filters</Button>}>
+              Nobody with the role “user” has this text in name or email.
+            </EmptyState>
+          )
         ) : columns.length === 0 ? (
-          <EmptyState icon="cube" title="No instances yet">
+          <EmptyState icon="cube" title="No instances yet" action={<Link to="/admin/instances" search={{}} className={buttonClass("primary")}>Go to the instances</Link>}>
             Create an instance first; then give people access here.
           </EmptyState>
         ) : (

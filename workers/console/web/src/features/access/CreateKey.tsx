@@ -1,17 +1,19 @@
+import { useQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { configService, unwrap } from "../../api/client";
 import { useOfflineReason } from "../../api/connection_hooks";
+import { keys } from "../../api/keys";
 import { hasRole, useSession } from "../../api/session";
 import { snippets } from "../../api/snippets";
 import { useIdempotencyKey, useWrite } from "../../api/write";
 import { Banner, Button, CodeDisclosure, Combobox, Dialog, Field, focusFirstError, MultiSelect, RadioGroup, Select, TextInput, useNow } from "../../ui";
-import { dateFault, endOf, grantable, type Life, nameFault, PROJECT_SCOPES, scopesOf } from "./model";
+import { dateFault, endOf, grantable, type Life, nameFault, PROJECT_SCOPES, scopesOf, works } from "./model";
 import { useOwners } from "./owners";
 import { FormError } from "./parts";
-import { useAllInstances } from "./queries";
+import { apiKeysPage, useAllInstances } from "./queries";
 import { ScopePicker } from "./ScopePicker";
 import type { NewSecret } from "./ShowKey";
-import type { Scope } from "./types";
+import type { ApiKey, Scope } from "./types";
 
 interface NewKey {
   name: string;
@@ -27,6 +29,8 @@ interface CreateKeyProps {
   owner: string | undefined;
   onClose: () => void;
   onSecret: (secret: NewSecret) => void;
+  /** The key was made and its secret is lost: another secret for it. */
+  onRotate: (key: ApiKey) => void;
 }
 
 const LIFE_WORDS: readonly { value: Life; label: string }[] = [
@@ -38,7 +42,7 @@ const LIFE_WORDS: readonly { value: Life; label: string }[] = [
   { value: "never", label: "Never" },
 ];
 
-export function CreateKey({ owner: preset, onClose, onSecret }: CreateKeyProps) {
+export function CreateKey({ owner: preset, onClose, onSecret, onRotate }: CreateKeyProps) {
   const session = useSession();
   const offline = useOfflineReason();
   const owners = useOwners();
@@ -184,10 +188,7 @@ export function CreateKey({ owner: preset, onClose, onSecret }: CreateKeyProps) 
           )}
         </div>
         {create.error?.code === "secret_already_shown" ? (
-          <Banner tone="warn" title="This key was made, and its secret was shown already">
-            The answer was lost on its way, and it is too late to repeat it. Close this form, find the key by its name in the list, and rotate it: the new secret
-            is shown once again.
-          </Banner>
+          <LostSecret wanted={wanted} onRotate={onRotate} />
         ) : create.error?.code === "quota_reached" ? (
           <Banner tone="warn" title="This owner has 20 working keys, which is the most">
             Revoke one that is not used; the filter “Unused for 90 days” finds it.
@@ -198,5 +199,35 @@ export function CreateKey({ owner: preset, onClose, onSecret }: CreateKeyProps) 
         <CodeDisclosure code={snippets({ method: "POST", path: "/api/config-service/api-key", body: wanted }, location.origin)} />
       </div>
     </Dialog>
+  );
+}
+
+function LostSecret({ wanted, onRotate }: { wanted: NewKey; onRotate: (key: ApiKey) => void }) {
+  const of = wanted.project_id === undefined ? { user_id: wanted.user_id } : { project_id: wanted.project_id };
+  const found = useQuery({
+    queryKey: keys.apiKeys({ ...of, name: wanted.name }),
+    queryFn: async ({ signal }) => {
+      const { items } = await apiKeysPage(of)(undefined, signal);
+      const named = items.filter((key) => key.name === wanted.name && works(key.state));
+      // Of several with this name, the one that was just made.
+      return named.sort((a, b) => b.created_at.localeCompare(a.created_at))[0] ?? null;
+    },
+  });
+  const made = found.data ?? null;
+  return (
+    <Banner
+      tone="warn"
+      title="This key was made, and its secret was shown already"
+      action={
+        made !== null && (
+          <Button size="sm" icon="arrowClockwise" onClick={() => onRotate(made)}>
+            Rotate it
+          </Button>
+        )
+      }
+    >
+      The answer was lost on its way, and it is too late to repeat it. {made === null ? "Find the key by its name in the list and rotate it" : "Rotate the key"}: the new secret is
+      shown once again.
+    </Banner>
   );
 }

@@ -21,11 +21,11 @@ export function DeleteUser({ user, onClose }: { user: User; onClose: () => void 
       onClose();
     },
   });
-  if (isLastAdmin(user, admins.data) || offline !== undefined) {
+  if (isLastAdmin(user, admins.data)) {
     return (
       <Dialog open size="sm" title="Delete user" onClose={onClose} footer={<Button onClick={onClose}>Close</Button>}>
         <Banner tone="warn" title="This user cannot be deleted now">
-          {offline ?? LAST_ADMIN}
+          {LAST_ADMIN}
         </Banner>
       </Dialog>
     );
@@ -37,6 +37,7 @@ export function DeleteUser({ user, onClose }: { user: User; onClose: () => void 
       action="Delete user"
       typed={user.email}
       busy={remove.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => remove.mutate()}
       error={<FormError error={remove.error} />}

@@ -5,8 +5,10 @@ import { useShortcuts } from "../../keyboard";
 import { Banner, Button, Page, Tabs } from "../../ui";
 import { CreateKey } from "./CreateKey";
 import { KeysTab } from "./KeysTab";
+import { RotateKey } from "./RotateKey";
 import { SessionsTab } from "./SessionsTab";
 import { type NewSecret, ShowKey } from "./ShowKey";
+import type { ApiKey } from "./types";
 
 const route = getRouteApi("/framed/admin/keys");
 
@@ -17,6 +19,11 @@ export function KeysPage() {
   const [creating, setCreating] = useState(false);
   /** Lives here and nowhere else, until it is confirmed as stored. */
   const [secret, setSecret] = useState<NewSecret | null>(null);
+  const [rotating, setRotating] = useState<ApiKey | null>(null);
+  const rotateMade = (key: ApiKey) => {
+    setCreating(false);
+    setRotating(key);
+  };
   const writes = may(session, "keys:write");
   const isAdmin = hasRole(session, "admin");
   const tab = search.tab ?? "keys";
@@ -49,7 +56,8 @@ export function KeysPage() {
       >
         {tab === "keys" ? <KeysTab onCreate={() => setCreating(true)} onSecret={setSecret} /> : <SessionsTab />}
       </Tabs>
-      {creating && <CreateKey owner={search.owner} onClose={() => setCreating(false)} onSecret={setSecret} />}
+      {creating && <CreateKey owner={search.owner} onClose={() => setCreating(false)} onSecret={setSecret} onRotate={rotateMade} />}
+      {rotating !== null && <RotateKey apiKey={rotating} onClose={() => setRotating(null)} onSecret={setSecret} />}
       {secret !== null && <ShowKey secret={secret} onClose={() => setSecret(null)} />}
     </Page>
   );

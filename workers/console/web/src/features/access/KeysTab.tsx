@@ -19,7 +19,7 @@ import type { NewSecret } from "./ShowKey";
 import type { ApiKey, KeyState } from "./types";
 
 const route = getRouteApi("/framed/admin/keys");
-type Open = { what: "details" | "rotate" | "narrow" | "revoke"; key: ApiKey };
+type Open = { what: "rotate" | "narrow" | "revoke"; key: ApiKey };
 
 export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret: (secret: NewSecret) => void }) {
   const search = route.useSearch();
@@ -47,8 +47,12 @@ export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret
   const change = (next: Partial<typeof search>) => void navigate({ search: (old) => ({ ...old, ...next }), replace: true });
   const clear = () => change({ owner: undefined, status: undefined, unused: undefined });
 
+  // Opening is a step of its own, so Back closes what is open.
+  const show = (key: ApiKey | undefined) => void navigate({ search: (old) => ({ ...old, open: key?.key_id }), replace: key === undefined });
+  const shown = list.rows?.find((key) => key.key_id === search.open);
+
   const actions = (key: ApiKey): MenuEntry[] => [
-    { label: "Details", icon: "info", onSelect: () => setOpen({ what: "details", key }) },
+    { label: "Details", icon: "info", onSelect: () => show(key) },
     { label: "Rotate", icon: "arrowClockwise", reason: keyGuard(caller, key, "rotate"), onSelect: () => setOpen({ what: "rotate", key }) },
     { label: "Rename or narrow", icon: "sliders", reason: keyGuard(caller, key, "narrow"), onSelect: () => setOpen({ what: "narrow", key }) },
     null,
@@ -85,7 +89,8 @@ export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret
           list={list}
           rowId={(key) => key.key_id}
           rowName={(key) => key.name || key.key_id}
-          onOpen={(key) => setOpen({ what: "details", key })}
+          onOpen={show}
+          selectedId={search.open}
           actions={actions}
           state={{ sort: search.sort, columns: search.columns }}
           onState={({ sort, columns }) => change({ sort, columns: columns === undefined ? undefined : [...columns] })}
@@ -108,7 +113,7 @@ export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret
           }
         />
       </Panel>
-      {open?.what === "details" && <KeyDetails apiKey={open.key} owner={nameOf(open.key)} onClose={() => setOpen(null)} />}
+      {shown !== undefined && <KeyDetails apiKey={shown} owner={nameOf(shown)} onClose={() => show(undefined)} />}
       {open?.what === "rotate" && <RotateKey apiKey={open.key} onClose={() => setOpen(null)} onSecret={onSecret} />}
       {open?.what === "narrow" && <NarrowKey apiKey={open.key} onClose={() => setOpen(null)} />}
       {open?.what === "revoke" && <RevokeKey apiKey={open.key} onClose={() => setOpen(null)} />}

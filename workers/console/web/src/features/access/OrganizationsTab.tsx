@@ -5,7 +5,7 @@ import { keys } from "../../api/keys";
 import { useCursorList } from "../../api/pages";
 import { snippets } from "../../api/snippets";
 import { useIdempotencyKey, useWrite } from "../../api/write";
-import { Badge, Button, CodeDisclosure, type Column, Confirm, DataTable, Dialog, EmptyState, Field, focusFirstError, Id, Panel, TextInput, Time, toast } from "../../ui";
+import { Badge, Button, CodeBlock, CodeDisclosure, type Column, Confirm, DataTable, Dialog, EmptyState, Field, focusFirstError, Id, Panel, TextInput, Time, toast } from "../../ui";
 import { emailFault, nameFault } from "./model";
 import { Overtaken } from "./Overtaken";
 import { FormError } from "./parts";
@@ -56,7 +56,16 @@ export function OrganizationsTab({ onCreate }: { onCreate: () => void }) {
           },
           { label: "Delete", icon: "trash", danger: true, onSelect: () => setOpen({ what: "delete", of }) },
         ]}
-        empty={<EmptyState icon="stack" title="No organizations yet" action={<Button tone="primary" onClick={onCreate}>Create organization</Button>} />}
+        empty={
+          <EmptyState
+            icon="stack"
+            title="No organizations yet"
+            action={<Button tone="primary" onClick={onCreate}>Create organization</Button>}
+            code={<CodeBlock what="curl" code={snippets({ method: "POST", path: "/api/config-service/organization", body: { name: "Acme Corp.", billing_email: "billing@acme.example" } }, location.origin).curl} />}
+          >
+            Instances and users belong to an organization, and see nothing of another.
+          </EmptyState>
+        }
       />
       {open?.what === "edit" && <EditOrganization of={open.of} onClose={close} />}
       {open?.what === "status" && <StatusOfOrganization of={open.of} onClose={close} />}
@@ -195,6 +204,7 @@ function OrganizationForm({ title, action, start, write, request, onClose, onThe
 
 function StatusOfOrganization({ of, onClose }: { of: Organization; onClose: () => void }) {
   const suspend = of.status === "active";
+  const offline = useOfflineReason();
   const change = useWrite({
     write: "organization.change",
     send: () =>
@@ -215,6 +225,7 @@ function StatusOfOrganization({ of, onClose }: { of: Organization; onClose: () =
       title={suspend ? "Suspend organization" : "Activate organization"}
       action={suspend ? "Suspend" : "Activate"}
       busy={change.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => change.mutate()}
       error={<FormError error={change.error} />}
@@ -226,6 +237,7 @@ function StatusOfOrganization({ of, onClose }: { of: Organization; onClose: () =
 }
 
 function DeleteOrganization({ of, onClose }: { of: Organization; onClose: () => void }) {
+  const offline = useOfflineReason();
   const remove = useWrite({
     write: "organization.change",
     send: () => unwrap(configService.DELETE("/organization/{org_id}", { params: { path: { org_id: of.org_id }, header: { "If-Match": `"${of.version}"` } } })),
@@ -241,6 +253,7 @@ function DeleteOrganization({ of, onClose }: { of: Organization; onClose: () => 
       action="Delete organization"
       typed={of.name}
       busy={remove.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => remove.mutate()}
       error={<FormError error={remove.error} />}

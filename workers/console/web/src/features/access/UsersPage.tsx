@@ -59,7 +59,7 @@ export function UsersPage() {
         onValue={(id) => void navigate({ search: ({ instance, org }) => ({ instance, org, tab: id === "users" ? undefined : id }) })}
       >
         {tab === "users" && <UsersTab organizations={organizations} onCreate={() => setCreating("user")} />}
-        {tab === "access" && <AccessMatrix organizations={organizations} />}
+        {tab === "access" && <AccessMatrix organizations={organizations} onCreate={() => setCreating("user")} />}
         {tab === "organizations" && <OrganizationsTab onCreate={() => setCreating("organization")} />}
       </Tabs>
       {creating === "user" && <CreateUser organizations={organizations} onClose={() => setCreating(null)} />}

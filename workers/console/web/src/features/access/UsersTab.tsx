@@ -16,7 +16,7 @@ import { StatusOfUser } from "./StatusOfUser";
 import type { Organization, User } from "./types";
 
 const route = getRouteApi("/framed/admin/users");
-type Open = { what: "edit" | "status" | "delete"; user: User };
+type Open = { what: "status" | "delete"; user: User };
 
 export function UsersTab({ organizations, onCreate }: { organizations: readonly Organization[] | undefined; onCreate: () => void }) {
   const search = route.useSearch();
@@ -36,11 +36,15 @@ export function UsersTab({ organizations, onCreate }: { organizations: readonly 
   const filtered = search.q !== undefined || search.role !== undefined || search.status !== undefined || search.org !== undefined;
   const change = (next: Partial<typeof search>) => void navigate({ search: (old) => ({ ...old, ...next }), replace: true });
 
+  // Opening is a step of its own, so Back closes what is open.
+  const show = (user: User | undefined) => void navigate({ search: (old) => ({ ...old, open: user?.user_id }), replace: user === undefined });
+  const shown = list.rows?.find((user) => user.user_id === search.open);
+
   const actions = (user: User): MenuEntry[] => {
     const disabled = user.status === "disabled";
     const noWrite = may(session, "config:write") ? undefined : "Your key lacks the scope config:write.";
     return [
-      { label: "Edit", icon: "pencil", reason: noWrite, onSelect: () => setOpen({ what: "edit", user }) },
+      { label: "Edit", icon: "pencil", reason: noWrite, onSelect: () => show(user) },
       ...(user.role === "user"
         ? [{ label: "Instance access", icon: "cube" as const, onSelect: () => change({ tab: "access", q: user.email, role: undefined, status: undefined, org: user.org_id ?? undefined }) }]
         : []),
@@ -98,7 +102,8 @@ export function UsersTab({ organizations, onCreate }: { organizations: readonly 
           list={list}
           rowId={(user) => user.user_id}
           rowName={(user) => user.email}
-          onOpen={(user) => setOpen({ what: "edit", user })}
+          onOpen={show}
+          selectedId={search.open}
           actions={actions}
           state={{ sort: search.sort, columns: search.columns }}
           onState={({ sort, columns }) => change({ sort, columns: columns === undefined ? undefined : [...columns] })}
@@ -121,7 +126,7 @@ export function UsersTab({ organizations, onCreate }: { organizations: readonly 
           }
         />
       </Panel>
-      {open?.what === "edit" && <EditUser key={open.user.user_id} user={open.user} onClose={() => setOpen(null)} />}
+      {shown !== undefined && <EditUser key={shown.user_id} user={shown} onClose={() => show(undefined)} />}
       {open?.what === "status" && <StatusOfUser user={open.user} onClose={() => setOpen(null)} />}
       {open?.what === "delete" && <DeleteUser user={open.user} onClose={() => setOpen(null)} />}
     </div>

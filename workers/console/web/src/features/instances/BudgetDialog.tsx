@@ -153,6 +153,7 @@ export function BudgetDialog(props: BudgetDialogProps) {
 export function RemoveBudget(props: BudgetDialogProps & { edited: Budget }) {
   const { edited, onClose } = props;
   const { base, save, send, conflict } = useBudgets(props);
+  const offline = useOfflineReason();
   const name = `${edited.scope} per ${edited.period}`;
   const left = Object.fromEntries(Object.entries(base.doc).filter(([other]) => other !== name));
   if (conflict !== false) return conflict;
@@ -162,6 +163,7 @@ export function RemoveBudget(props: BudgetDialogProps & { edited: Budget }) {
       title="Remove this budget?"
       action="Remove budget"
       busy={save.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => send(left, base.version)}
       error={save.error !== null && <ErrorState compact error={save.error} />}

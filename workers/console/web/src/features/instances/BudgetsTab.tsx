@@ -1,11 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { hasRole, useSession } from "../../api/session";
+import { snippets } from "../../api/snippets";
 import { money } from "../../format/money";
-import { Badge, Button, type Column, DataTable, EmptyState, Panel } from "../../ui";
+import { Badge, Button, CodeBlock, type Column, DataTable, EmptyState, Panel } from "../../ui";
 import { BudgetDialog, RemoveBudget } from "./BudgetDialog";
-import type { Budget } from "./model";
+import { type Budget, etag } from "./model";
 import { errorIn, limitsQuery } from "./queries";
+import { useTableState } from "./table";
 
 const columns: Column<Budget>[] = [
   { id: "scope", header: "Applies to", main: true, value: (row) => row.scope, cell: (row) => scopeText(row.scope) },
@@ -23,9 +25,15 @@ function scopeText(scope: string) {
   );
 }
 
+function firstBudget(instanceId: string, version: number): string {
+  const body = [{ scope: "instance", period: "month", limit_usd_micros: 50_000_000 }];
+  return snippets({ method: "PUT", path: `/api/config-service/instance/${instanceId}/budgets`, headers: { "If-Match": etag(version) }, body }, location.origin).curl;
+}
+
 export function BudgetsTab({ instanceId, canWrite }: { instanceId: string; canWrite: boolean }) {
   const query = useQuery(limitsQuery(instanceId));
   const admin = hasRole(useSession(), "admin");
+  const tableState = useTableState();
   const [editing, setEditing] = useState<Budget | "new" | null>(null);
   const [removing, setRemoving] = useState<Budget | null>(null);
   const budgets = query.data?.budgets;
@@ -38,6 +46,7 @@ export function BudgetsTab({ instanceId, canWrite }: { instanceId: string; canWr
     <Panel title="Budgets" lead="When one is spent, requests that would cost more are refused until its period ends." actions={add} flush>
       <DataTable
         caption="Budgets"
+          {...tableState}
         columns={columns}
         list={{ rows: budgets, error: errorIn(query), refresh: () => void query.refetch(), refreshing: query.isFetching, updatedAt: query.dataUpdatedAt }}
         rowId={(row) => `${row.scope} per ${row.period}`}
@@ -51,7 +60,7 @@ export function BudgetsTab({ instanceId, canWrite }: { instanceId: string; canWr
             }
           : {})}
         empty={
-          <EmptyState icon="sliders" title="No budgets" action={add}>
+          <EmptyState icon="sliders" title="No budgets" action={add} {...(canWrite ? { code: <CodeBlock what="curl" code={firstBudget(instanceId, query.data?.version ?? 1)} /> } : {})}>
             Spending has no ceiling. {admin ? "Add one for the instance, a provider, a project or a key." : "An administrator can set one."}
           </EmptyState>
         }

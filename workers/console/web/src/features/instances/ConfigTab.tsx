@@ -14,6 +14,7 @@ import { ConfigJson } from "./ConfigJson";
 import { Conflict, type Versions } from "./Conflict";
 import { check } from "./fields";
 import { type Doc, editableOf, etag, isRecord, patchBody, type Problems, versionOf } from "./model";
+import { ProblemList } from "./ProblemList";
 import type { Instance, UpdateInstance } from "./queries";
 
 const route = getRouteApi("/framed/admin/instances/$id");
@@ -43,6 +44,8 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
   const [theirs, setTheirs] = useState<{ doc: Doc; version: number } | null>(null);
   const [jsonError, setJsonError] = useState<string | undefined>(undefined);
   const [tried, setTried] = useState(false);
+  /** Counts fresh starts: the JSON view keeps what was typed, and must let go of it with the draft. */
+  const [round, setRound] = useState(0);
 
   const stands = editableOf(instance);
   const mine = draft?.mine ?? stands;
@@ -73,6 +76,7 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
     setStep("edit");
     setJsonError(undefined);
     setTried(false);
+    setRound((old) => old + 1);
   }
 
   function change(doc: Doc) {
@@ -167,7 +171,7 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
         <ConfigForm doc={mine} onDoc={change} problems={problems} disabled={!canWrite} />
       ) : (
         <Panel title="JSON" lead="The members that people edit. Keys, access, status and prices have pages of their own.">
-          <ConfigJson doc={mine} onDoc={change} onError={setJsonError} readOnly={!canWrite} />
+          <ConfigJson key={round} doc={mine} onDoc={change} onError={setJsonError} readOnly={!canWrite} />
         </Panel>
       )}
       {canWrite && (dirty || jsonError !== undefined) && (
@@ -221,17 +225,5 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
         />
       )}
     </div>
-  );
-}
-
-function ProblemList({ problems }: { problems: readonly { pointer: string; rule: string }[] }) {
-  return (
-    <ul className="flex w-full flex-col gap-1 text-sm">
-      {problems.map((problem) => (
-        <li key={`${problem.pointer} ${problem.rule}`}>
-          <code className="break-all">{problem.pointer}</code> {problem.rule}
-        </li>
-      ))}
-    </ul>
   );
 }

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { useOfflineReason } from "../../api/connection_hooks";
 import type { ApiError } from "../../api/errors";
 import { Badge, Button, cx, Dialog, diff, type DiffRow, ErrorState, type Json, RadioGroup, shownValue } from "../../ui";
 import { type Doc, isMine, merged } from "./model";
@@ -31,6 +32,7 @@ export interface ConflictProps {
 /** Somebody saved first: what both began with, what stands there now, what I wanted; and the way on. */
 export function Conflict({ versions, what, busy, error, onApply, onTakeTheirs, onEdit, onClose }: ConflictProps) {
   const { base, theirs, mine, version } = versions;
+  const offline = useOfflineReason();
   const [keepTheirs, setKeepTheirs] = useState<ReadonlySet<string>>(new Set());
   const rows = diff(base, mine, theirs);
   const conflicts = rows.filter((row) => row.conflict).length;
@@ -56,7 +58,7 @@ export function Conflict({ versions, what, busy, error, onApply, onTakeTheirs, o
         <>
           <Button onClick={onTakeTheirs}>Discard mine</Button>
           {onEdit !== undefined && <Button onClick={() => onEdit(result)}>Edit further</Button>}
-          <Button tone="primary" busy={busy} onClick={() => onApply(result, version)}>
+          <Button tone="primary" busy={busy} reason={offline} onClick={() => onApply(result, version)}>
             Apply mine on theirs
           </Button>
         </>

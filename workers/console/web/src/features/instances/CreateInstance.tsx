@@ -1,13 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { configService, unwrap } from "../../api/client";
+import type { ApiError } from "../../api/errors";
 import { useOfflineReason } from "../../api/connection_hooks";
 import { hasRole, useSession } from "../../api/session";
 import { snippets } from "../../api/snippets";
 import { useIdempotencyKey, useWrite } from "../../api/write";
-import { Button, CodeDisclosure, Combobox, Dialog, ErrorState, Facts, Field, focusFirstError, NumberInput, SecretInput, TextInput, toast } from "../../ui";
+import { Button, CodeBlock, CodeDisclosure, Combobox, Dialog, ErrorState, Facts, Field, focusFirstError, NumberInput, SecretInput, TextInput, toast } from "../../ui";
 import { parseMoney } from "../../format/money";
-import { createBody, type Draft, draftProblems, EMPTY_DRAFT, masked, PROVIDERS, STEPS } from "./create";
+import { createBody, type Draft, draftProblems, EMPTY_DRAFT, firstStep, masked, PROVIDERS, stepOf, STEPS } from "./create";
+import { ProblemList } from "./ProblemList";
 import { organizationsQuery } from "./queries";
 import { slugOf } from "./model";
 
@@ -30,14 +32,24 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
     write: "instance.create",
     send: (sent: typeof body) => unwrap(configService.POST("/instance", { body: sent, headers: { "Idempotency-Key": keyFor(sent) } })),
     onDone: (instance) => {
-      toast({ tone: "good", title: `${instance.name} created`, ...(instance.status === "deploying" ? { text: "It takes work as soon as it is deployed." } : {}) });
+      toast({ tone: "good", title: `${instance.name} created`, ...(instance.status === "deploying" ? { text: "It takes work once it is activated, on its page." } : {}) });
       onClose();
       onCreated(instance.instance_id);
     },
   });
   const problems = draftProblems(draft, superadmin);
-  const errorAt = (pointer: string) => (checked ? problems[pointer] : undefined) ?? create.error?.fieldError(pointer);
-  const stepProblems = Object.keys(problems).filter((pointer) => (pointer.startsWith("/rate_limits") || pointer === "/budgets" ? now === "limits" : now === "identity"));
+  const taken = create.error?.code === "conflict" ? "This id is taken: choose another." : undefined;
+  const errorAt = (pointer: string) =>
+    (checked ? problems[pointer] : undefined) ??
+    create.error?.fieldError(pointer) ??
+    create.error?.fieldError(`/config${pointer}`) ??
+    (pointer === "/instance_id" ? taken : undefined);
+  const stepProblems = Object.keys(problems).filter((pointer) => stepOf(pointer) === now);
+  /** Back to where the first of them is corrected. */
+  const goTo = (pointers: readonly string[]) => {
+    setStep(firstStep(pointers) ?? step);
+    focusFirstError(area.current);
+  };
   const forward = () => {
     if (now !== "review" && stepProblems.length > 0) {
       setChecked(true);
@@ -45,7 +57,7 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
       return;
     }
     setChecked(false);
-    if (now === "review") create.mutate(body);
+    if (now === "review") create.mutate(body, { onError: (refused) => goTo(pointersOf(refused)) });
     else setStep(step + 1);
   };
   const request = { method: "POST", path: "/api/config-service/instance", body: masked(body) } as const;
@@ -53,7 +65,7 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
     <Dialog
       open
       persistent={draft !== EMPTY_DRAFT}
-      size="lg"
+      size={now === "review" ? "xl" : "lg"}
       title="Create instance"
       description={`Step ${step + 1} of ${STEPS.length}: ${TITLES[now]}`}
       onClose={onClose}
@@ -77,12 +89,30 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
             </Field>
           ))}
         {now === "limits" && <LimitFields draft={draft} change={change} errorAt={errorAt} />}
-        {now === "review" && <Review draft={draft} />}
-        {create.error !== null && <ErrorState compact error={create.error} />}
+        {now === "review" && (
+          <div className="grid gap-5 md:grid-cols-2">
+            <Review draft={draft} />
+            <section aria-label="What is sent" className="flex min-w-0 flex-col gap-1.5">
+              <h3 className="text-sm text-muted">As it is sent, keys masked</h3>
+              <CodeBlock code={JSON.stringify(masked(body), null, 2)} what="JSON" />
+            </section>
+          </div>
+        )}
+        {create.error !== null && (
+          <ErrorState compact error={create.error}>
+            {create.error.fields.length > 0 && <ProblemList problems={create.error.fields} onGo={(pointer) => goTo([pointer])} />}
+          </ErrorState>
+        )}
         {now === "review" && <CodeDisclosure code={snippets(request, location.origin)} />}
       </div>
     </Dialog>
   );
+}
+
+/** The members that an answer refuses. An id that is taken is told without naming its member. */
+function pointersOf(refused: ApiError): string[] {
+  const named = refused.fields.map((field) => field.pointer);
+  return named.length === 0 && refused.code === "conflict" ? ["/instance_id"] : named;
 }
 
 interface PartProps {

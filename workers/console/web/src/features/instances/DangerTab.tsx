@@ -72,6 +72,7 @@ function Delete({ instance }: { instance: Instance }) {
 function DeleteDialog({ instance, onClose }: { instance: Instance; onClose: () => void }) {
   const id = instance.instance_id;
   const navigate = useNavigate();
+  const offline = useOfflineReason();
   const projects = useQuery({
     queryKey: keys.projects({ instance_id: id, limit: 200 }),
     queryFn: ({ signal }) => unwrap(configService.GET("/project", { params: { query: { instance_id: id, limit: 200 } }, signal })),
@@ -115,6 +116,7 @@ function DeleteDialog({ instance, onClose }: { instance: Instance; onClose: () =
       action="Delete instance"
       typed={id}
       busy={stop.isPending || end.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => (instance.status === "deleting" ? end.mutate(instance.version) : stop.mutate(undefined))}
       error={error !== null && <Refused error={error} />}

@@ -1,9 +1,10 @@
-import { useState } from "react";
 import { configService, unwrap } from "../../api/client";
 import { keys } from "../../api/keys";
 import { useCursorList } from "../../api/pages";
 import { Badge, type Column, DataTable, Drawer, EmptyState, Facts, Id, JsonTree, Panel, Time, type Tone } from "../../ui";
+import { type JournalStep, journalSteps, type PlannedAction, plannedActions, resultFacts } from "./deployment";
 import type { Deployment } from "./queries";
+import { useOpenRow, useTableState } from "./table";
 
 const STATUS: Record<Deployment["status"], { tone: Tone; text: string }> = {
   running: { tone: "info", text: "Running" },
@@ -23,7 +24,7 @@ const columns: Column<Deployment>[] = [
 ];
 
 export function DeploymentsTab({ instanceId }: { instanceId: string }) {
-  const [opened, setOpened] = useState<Deployment | null>(null);
+  const [entry, setEntry] = useOpenRow();
   const list = useCursorList({
     queryKey: keys.deployments(instanceId),
     fetchPage: (cursor, signal) =>
@@ -33,6 +34,7 @@ export function DeploymentsTab({ instanceId }: { instanceId: string }) {
       })),
     refetchInterval: 30_000,
   });
+  const opened = list.rows?.find((row) => row.deployment_id === entry) ?? null;
   return (
     <Panel flush>
       <DataTable
@@ -40,13 +42,49 @@ export function DeploymentsTab({ instanceId }: { instanceId: string }) {
         columns={columns}
         list={list}
         rowId={(row) => row.deployment_id}
-        onOpen={setOpened}
-        selectedId={opened?.deployment_id}
+        onOpen={(row) => setEntry(row.deployment_id)}
+        selectedId={entry}
+        {...useTableState()}
         empty={<EmptyState icon="stack" title="Never deployed by the deploy tool">Each run appears here with its plan and its journal.</EmptyState>}
       />
-      {opened !== null && <Details deployment={opened} onClose={() => setOpened(null)} />}
+      {opened !== null && <Details deployment={opened} onClose={() => setEntry(undefined)} />}
     </Panel>
   );
+}
+
+const actionColumns: Column<PlannedAction>[] = [
+  { id: "name", header: "Resource", main: true, cell: (row) => <code className="text-sm break-all">{row.name || row.kind}</code> },
+  { id: "op", header: "Action", cell: (row) => <Badge tone={row.op === "delete" || row.op === "replace" ? "bad" : row.op === "drift" ? "warn" : "neutral"}>{row.op}</Badge> },
+  { id: "kind", header: "Kind", cell: (row) => row.kind.replaceAll("_", " ") },
+  {
+    id: "changes", header: "Changes",
+    cell: (row) => (row.changes.length === 0 ? <span className="text-muted">–</span> : <span className="flex flex-col text-sm break-words">{row.changes.map((change) => <span key={change}>{change}</span>)}</span>),
+  },
+];
+
+const stepColumns: Column<JournalStep>[] = [
+  { id: "step", header: "Step", main: true, cell: (row) => row.step },
+  { id: "state", header: "State", cell: (row) => <Badge tone={row.state === "done" ? "good" : row.state === "failed" ? "bad" : "info"} dot>{row.state}</Badge> },
+  { id: "at", header: "When", cell: (row) => <Time at={row.at} /> },
+  { id: "note", header: "Note", cell: (row) => row.note ?? <span className="text-muted">–</span> },
+];
+
+/** A table where the shape is known; what a newer deploy tool writes is shown as it is. */
+function Part({ title, value }: { title: "Plan" | "Journal" | "Result"; value: unknown }) {
+  if (title === "Plan") {
+    const actions = plannedActions(value);
+    if (actions !== null) return <DataTable caption="Plan" columns={actionColumns} list={{ rows: actions }} rowId={(row) => `${row.op} ${row.kind} ${row.name}`} empty={<p className="text-muted">Nothing to do.</p>} />;
+  }
+  if (title === "Journal") {
+    const steps = journalSteps(value);
+    // A step may stand there twice: started, done.
+    if (steps !== null) return <DataTable caption="Journal" columns={stepColumns} list={{ rows: steps }} rowId={(row) => `${row.step} ${row.state} ${row.at ?? ""}`} empty={null} />;
+  }
+  if (title === "Result") {
+    const facts = resultFacts(value);
+    if (facts !== null) return <Facts columns={1} facts={facts} />;
+  }
+  return <JsonTree value={value} what={title} />;
 }
 
 function Details({ deployment, onClose }: { deployment: Deployment; onClose: () => void }) {
@@ -66,7 +104,7 @@ function Details({ deployment, onClose }: { deployment: Deployment; onClose: () 
           value === null || value === undefined ? null : (
             <section key={title} className="flex flex-col gap-2">
               <h3 className="text-base font-semibold">{title}</h3>
-              <JsonTree value={value} what={title} />
+              <Part title={title} value={value} />
             </section>
           ),
         )}

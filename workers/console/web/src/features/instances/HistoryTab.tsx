@@ -1,4 +1,3 @@
-import { useState } from "react";
 import { configService, unwrap } from "../../api/client";
 import { keys } from "../../api/keys";
 import { allPages, useCursorList } from "../../api/pages";
@@ -6,6 +5,7 @@ import { hasRole, useSession } from "../../api/session";
 import { type Column, DataTable, diff, DiffView, Drawer, EmptyState, Facts, Id, Panel, Time } from "../../ui";
 import { actorOf } from "./model";
 import type { AuditEntry, Instance } from "./queries";
+import { useOpenRow, useTableState } from "./table";
 
 const columns: Column<AuditEntry>[] = [
   { id: "at", header: "When", main: true, value: (row) => row.at, cell: (row) => <Time at={row.at} /> },
@@ -18,11 +18,13 @@ const columns: Column<AuditEntry>[] = [
 /** Every change of this instance, from the audit log. */
 export function HistoryTab({ instance }: { instance: Instance }) {
   const superadmin = hasRole(useSession(), "superadmin");
-  const [opened, setOpened] = useState<AuditEntry | null>(null);
+  const [entry, setEntry] = useOpenRow();
   const filters = { target: `instance:${instance.instance_id}`, ...(superadmin ? { org_id: instance.org_id } : {}) };
   const fetchPage = (cursor: string | undefined, signal: AbortSignal) =>
     unwrap(configService.GET("/audit", { params: { query: { ...filters, limit: 50, ...(cursor === undefined ? {} : { cursor }) } }, signal }));
   const list = useCursorList({ queryKey: keys.audit(filters), fetchPage, refetchInterval: 30_000 });
+  // Only what is loaded can be shown: an address that names an older entry opens it once its page is there.
+  const opened = list.rows?.find((row) => String(row.seq) === entry) ?? null;
   return (
     <Panel flush>
       <DataTable
@@ -31,13 +33,14 @@ export function HistoryTab({ instance }: { instance: Instance }) {
         list={list}
         rowId={(row) => String(row.seq)}
         rowName={(row) => `${words(row.action)} at ${row.at}`}
-        onOpen={setOpened}
-        selectedId={opened === null ? undefined : String(opened.seq)}
+        onOpen={(row) => setEntry(String(row.seq))}
+        selectedId={entry}
+        {...useTableState()}
         exportRows={(signal, onProgress) => allPages(fetchPage, signal, onProgress)}
         empty={<EmptyState icon="clock" title="No changes in the last 400 days">Each change leaves one entry here that nobody can edit.</EmptyState>}
       />
       {opened !== null && (
-        <Drawer open wide title={words(opened.action)} onClose={() => setOpened(null)}>
+        <Drawer open wide title={words(opened.action)} onClose={() => setEntry(undefined)}>
           <div className="flex flex-col gap-5">
             <Facts
               facts={[

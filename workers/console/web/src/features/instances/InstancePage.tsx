@@ -3,6 +3,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { hasRole, may, useSession } from "../../api/session";
 import { Banner, buttonClass, EmptyState, ErrorState, Page, Panel, SkeletonText, Tabs, Time } from "../../ui";
+import { Deploying } from "./Activation";
 import { BudgetsTab } from "./BudgetsTab";
 import { StatusBadge } from "./columns";
 import { ConfigTab } from "./ConfigTab";
@@ -122,11 +123,7 @@ function StatusBanner({ instance, canWrite }: { instance: Instance; canWrite: bo
         </Banner>
       );
     case "deploying":
-      return (
-        <Banner tone="info" title="Deploying: it takes no work yet">
-          It becomes active when its workers are deployed: <code>cargo x deploy-instance {instance.instance_id}</code>
-        </Banner>
-      );
+      return <Deploying instance={instance} canWrite={canWrite} />;
     case "deleting":
       return (
         <Banner tone="bad" title="Deleting: it takes no new work">
@@ -154,7 +151,7 @@ function NoRight({ tab, role }: { tab: TabId; role: string }) {
   const scope = needed !== undefined && "scope" in needed ? ` and the scope “${needed.scope}”` : "";
   return (
     <Panel>
-      <EmptyState icon="lock" title={`${needed?.label ?? "This part"} needs the role “admin”${scope}`}>
+      <EmptyState icon="lock" title={`The tab “${needed?.label ?? tab}” needs the role “admin”${scope}`}>
         You are signed in with the role “{role}”. An administrator of your organization can change that.
       </EmptyState>
     </Panel>

@@ -1,3 +1,4 @@
+import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useRef, useState } from "react";
 import { configService, unwrap } from "../../api/client";
@@ -9,6 +10,8 @@ import { useRowKeys, useShortcuts } from "../../keyboard";
 import { Button, CodeBlock, CodeDisclosure, DataTable, EmptyState, Field, FilterBar, Page, Panel, Select, StaleBadge } from "../../ui";
 import { instanceColumns } from "./columns";
 import { CreateInstance } from "./CreateInstance";
+import { healthOf } from "./model";
+import { allWorkersQuery } from "./queries";
 
 const route = getRouteApi("/framed/admin/instances");
 const REFRESH_MS = 30_000;
@@ -32,8 +35,12 @@ export function InstancesPage() {
     ...(mayCreate ? [{ keys: "n", does: "Create instance", run: () => setCreating(true) }] : []),
     { keys: "r", does: "Refresh", run: () => list.refresh() },
   ]);
+  const workers = useQuery(allWorkersQuery);
+  // Without the registry the list is still a list.
+  const health = (id: string) => (workers.data === undefined ? (workers.isError ? null : undefined) : workers.data === null ? null : healthOf(workers.data, id));
   const filtered = Object.keys(filters).length > 0;
   const open = (id: string) => void navigate({ to: "/admin/instances/$id", params: { id }, search: {} });
+  const clear = () => void navigate({ search: (old) => ({ ...old, q: undefined, status: undefined }), replace: true });
   const create = mayCreate && (
     <Button tone="primary" icon="plus" onClick={() => setCreating(true)}>
       Create instance
@@ -50,7 +57,7 @@ export function InstancesPage() {
       <FilterBar
         search={{ label: "Search instances", placeholder: "Name or id", value: search.q ?? "", onValue: (q) => void navigate({ search: (old) => ({ ...old, q: q || undefined }), replace: true }) }}
         active={filtered}
-        onClear={() => void navigate({ search: (old) => ({ ...old, q: undefined, status: undefined }), replace: true })}
+        onClear={clear}
       >
         <Field label="Status" hideLabel className="w-40">
           <Select
@@ -70,7 +77,7 @@ export function InstancesPage() {
         <DataTable
           ref={table}
           caption="Instances"
-          columns={instanceColumns(hasRole(session, "superadmin"))}
+          columns={instanceColumns(hasRole(session, "superadmin"), health)}
           list={list}
           rowId={(row) => row.instance_id}
           rowName={(row) => row.name}
@@ -85,8 +92,8 @@ export function InstancesPage() {
           exportRows={(signal, onProgress) => allPages(fetchPage, signal, onProgress)}
           empty={
             filtered ? (
-              <EmptyState icon="funnel" title="No instance matches">
-                Change the search text or the status, or clear the filters.
+              <EmptyState icon="funnel" title="No instance matches" action={<Button onClick={clear}>Clear filters</Button>}>
+                No instance has this text in its name or id, with this status.
               </EmptyState>
             ) : mayCreate ? (
               <EmptyState

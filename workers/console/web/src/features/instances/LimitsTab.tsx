@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { configService, unwrap } from "../../api/client";
+import { useOfflineReason } from "../../api/connection_hooks";
 import { snippets } from "../../api/snippets";
 import { useWrite } from "../../api/write";
 import { count } from "../../format/bytes";
@@ -9,6 +10,7 @@ import { LimitDialog } from "./LimitDialog";
 import { windowText, type Window } from "./limits";
 import { at, etag } from "./model";
 import { errorIn, limitsQuery, type ProviderLimit } from "./queries";
+import { useTableState } from "./table";
 
 const columns: Column<ProviderLimit>[] = [
   { id: "provider", header: "Provider", main: true, value: (row) => row.provider, cell: (row) => row.provider },
@@ -29,6 +31,7 @@ export function LimitsTab({ instanceId, canWrite }: { instanceId: string; canWri
   const query = useQuery(limitsQuery(instanceId));
   const [editing, setEditing] = useState<ProviderLimit | null>(null);
   const [removing, setRemoving] = useState<ProviderLimit | null>(null);
+  const tableState = useTableState();
   const version = query.data?.version ?? 0;
   const queue = query.data?.queue;
   return (
@@ -36,6 +39,7 @@ export function LimitsTab({ instanceId, canWrite }: { instanceId: string; canWri
       <Panel title="By provider" lead="As configured here; the vendor's own limit holds where there is none." flush>
         <DataTable
           caption="Limits"
+          {...tableState}
           columns={columns}
           list={{ rows: query.data?.items, error: errorIn(query), refresh: () => void query.refetch(), refreshing: query.isFetching, updatedAt: query.dataUpdatedAt }}
           rowId={(row) => row.provider}
@@ -78,6 +82,7 @@ function number(value: object, pointer: string): number | null {
 }
 
 function Remove({ instanceId, limit, version, onClose }: { instanceId: string; limit: ProviderLimit; version: number; onClose: () => void }) {
+  const offline = useOfflineReason();
   const remove = useWrite({
     write: "instance.limits",
     send: () =>
@@ -97,6 +102,7 @@ function Remove({ instanceId, limit, version, onClose }: { instanceId: string; l
       title={`Remove the limits of ${limit.provider}?`}
       action="Remove limits"
       busy={remove.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => remove.mutate(undefined)}
       error={remove.error !== null && <ErrorState compact error={remove.error} />}

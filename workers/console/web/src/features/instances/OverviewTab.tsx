@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Badge, type Column, DataTable, EmptyState, Facts, Id, Panel, Time, type Tone } from "../../ui";
 import { at, isRecord } from "./model";
 import { errorIn, type Instance, type Worker, workersQuery } from "./queries";
+import { useTableState } from "./table";
 
 const HEALTH: Record<Worker["health"], { tone: Tone; text: string }> = {
   healthy: { tone: "good", text: "Healthy" },
@@ -28,6 +29,7 @@ const columns: Column<Worker>[] = [
 
 export function OverviewTab({ instance }: { instance: Instance }) {
   const workers = useQuery(workersQuery(instance.instance_id));
+  const tableState = useTableState();
   const keys = Object.entries(instance.api_keys);
   const environment = text(instance, "/environment");
   return (
@@ -59,6 +61,7 @@ export function OverviewTab({ instance }: { instance: Instance }) {
       <Panel title="Workers" flush>
         <DataTable
           caption="Workers"
+          {...tableState}
           columns={columns}
           list={{ rows: workers.data, error: errorIn(workers), refresh: () => void workers.refetch(), refreshing: workers.isFetching, updatedAt: workers.dataUpdatedAt }}
           rowId={(row) => `${row.instance_id ?? "platform"}/${row.name}`}

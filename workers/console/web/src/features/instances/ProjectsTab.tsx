@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { configService, unwrap } from "../../api/client";
+import { useOfflineReason } from "../../api/connection_hooks";
 import { keys } from "../../api/keys";
 import { allPages, useCursorList } from "../../api/pages";
 import { hasRole, may, useSession } from "../../api/session";
@@ -11,6 +12,7 @@ import { Button, CodeBlock, type Column, Confirm, DataTable, Dialog, EmptyState,
 import { etag } from "./model";
 import { CreateProject, EditProject } from "./ProjectDialog";
 import { errorIn, type ProjectLine, projectQuery } from "./queries";
+import { useTableState } from "./table";
 
 const route = getRouteApi("/framed/admin/instances/$id");
 
@@ -28,6 +30,7 @@ export function ProjectsTab({ instanceId }: { instanceId: string }) {
   const session = useSession();
   const canWrite = session?.permissions.some((scope) => scope === "*" || scope.endsWith(":write")) ?? false;
   const canDelete = hasRole(session, "admin") && may(session, "config:write");
+  const tableState = useTableState();
   const [creating, setCreating] = useState(false);
   const [editing, setEditing] = useState<ProjectLine | null>(null);
   const [deleting, setDeleting] = useState<ProjectLine | null>(null);
@@ -47,6 +50,7 @@ export function ProjectsTab({ instanceId }: { instanceId: string }) {
       <Panel flush>
         <DataTable
           caption="Projects"
+          {...tableState}
           columns={columns}
           list={list}
           rowId={(row) => row.project_id}
@@ -68,7 +72,7 @@ export function ProjectsTab({ instanceId }: { instanceId: string }) {
                 A project files jobs, images and costs under one name, and can have keys of its own.
               </EmptyState>
             ) : (
-              <EmptyState icon="funnel" title="No project matches">Change the search text, or clear it.</EmptyState>
+              <EmptyState icon="funnel" title="No project matches" action={<Button onClick={() => setQ("")}>Clear filters</Button>}>No project has this text in its name.</EmptyState>
             )
           }
         />
@@ -93,6 +97,7 @@ function Editor({ line, onClose }: { line: ProjectLine; onClose: () => void }) {
 }
 
 function DeleteProject({ line, onClose }: { line: ProjectLine; onClose: () => void }) {
+  const offline = useOfflineReason();
   const remove = useWrite({
     write: "project.change",
     send: () => unwrap(configService.DELETE("/project/{project_id}", { params: { path: { project_id: line.project_id }, header: { "If-Match": etag(line.version) } } })),
@@ -108,6 +113,7 @@ function DeleteProject({ line, onClose }: { line: ProjectLine; onClose: () => vo
       action="Delete project"
       typed={line.name}
       busy={remove.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => remove.mutate(undefined)}
       error={remove.error !== null && <ErrorState compact error={remove.error} />}

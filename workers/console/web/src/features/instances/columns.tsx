@@ -1,6 +1,6 @@
-import { Badge, type Column, Id, Time } from "../../ui";
+import { Badge, type Column, Id, Skeleton, Time } from "../../ui";
 import { money } from "../../format/money";
-import { type Budget, keySummary, STATUS } from "./model";
+import { type Budget, type Health, keySummary, STATUS } from "./model";
 import type { InstanceSummary } from "./queries";
 
 export function StatusBadge({ status }: { status: InstanceSummary["status"] }) {
@@ -11,7 +11,8 @@ export function StatusBadge({ status }: { status: InstanceSummary["status"] }) {
   );
 }
 
-export const instanceColumns = (withOrganization: boolean): Column<InstanceSummary>[] => [
+/** `healthOf`: `undefined` while it is asked, `null` when it is not known. */
+export const instanceColumns = (withOrganization: boolean, healthOf: (id: string) => Health | null | undefined): Column<InstanceSummary>[] => [
   { id: "name", header: "Name", main: true, value: (row) => row.name, cell: (row) => row.name },
   { id: "id", header: "Id", value: (row) => row.instance_id, cell: (row) => <code className="text-sm">{row.instance_id}</code> },
   ...(withOrganization
@@ -19,6 +20,7 @@ export const instanceColumns = (withOrganization: boolean): Column<InstanceSumma
     : []),
   { id: "environment", header: "Environment", value: (row) => row.environment, cell: (row) => row.environment ?? <None /> },
   { id: "status", header: "Status", value: (row) => STATUS[row.status].text, cell: (row) => <StatusBadge status={row.status} /> },
+  { id: "workers", header: "Workers", value: (row) => healthText(healthOf(row.instance_id)), cell: (row) => <Workers health={healthOf(row.instance_id)} /> },
   { id: "keys", header: "Provider keys", value: (row) => keySummary(row.key_states ?? null)?.set, cell: (row) => <Keys states={row.key_states ?? null} /> },
   { id: "budgets", header: "Budget", value: (row) => instanceBudget(row)?.limit_usd_micros, cell: (row) => <BudgetCell budget={instanceBudget(row)} />, align: "end" },
   { id: "updated", header: "Changed", value: (row) => row.updated_at, cell: (row) => <Time at={row.updated_at} relative /> },
@@ -37,6 +39,18 @@ function BudgetCell({ budget }: { budget: Budget | undefined }) {
       {money(budget.limit_usd_micros)} <span className="text-muted">a {budget.period}</span>
     </span>
   );
+}
+
+function healthText(health: Health | null | undefined): string | null {
+  return health === null || health === undefined ? null : `${health.healthy} of ${health.all}`;
+}
+
+function Workers({ health }: { health: Health | null | undefined }) {
+  if (health === undefined) return <Skeleton className="h-4 w-24" />;
+  if (health === null || health.all === 0) return <None />;
+  const words = `${healthText(health) ?? ""} healthy`;
+  // What was not asked yet is no fault.
+  return health.troubled > 0 ? <Badge tone="warn" dot>{words}</Badge> : <span className="whitespace-nowrap tabular-nums">{words}</span>;
 }
 
 function Keys({ states }: { states: Readonly<Record<string, unknown>> | null }) {

@@ -12,6 +12,26 @@ export const PROVIDERS = [
 ] as const;
 
 export const STEPS = ["identity", "providers", "limits", "review"] as const;
+export type Step = (typeof STEPS)[number];
+
+const MEMBERS: Readonly<Record<Exclude<Step, "review">, readonly string[]>> = {
+  identity: ["/name", "/instance_id", "/org_id", "/environment", "/r2_bucket"],
+  providers: ["/api_keys"],
+  limits: ["/rate_limits", "/budgets"],
+};
+
+/** The step that has the field of a member; the review when none has. */
+export function stepOf(pointer: string): Step {
+  const own = pointer.replace(/^\/config(?=\/)/, "");
+  const found = Object.entries(MEMBERS).find(([, members]) => members.some((member) => own === member || own.startsWith(`${member}/`)));
+  return (found?.[0] as Step | undefined) ?? "review";
+}
+
+/** The earliest step that has one of these members. */
+export function firstStep(pointers: readonly string[]): number | undefined {
+  const steps = pointers.map((pointer) => STEPS.indexOf(stepOf(pointer)));
+  return steps.length === 0 ? undefined : Math.min(...steps);
+}
 
 export interface Draft {
   name: string;

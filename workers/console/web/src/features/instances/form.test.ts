@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createBody, draftProblems, EMPTY_DRAFT, masked } from "./create";
+import { createBody, draftProblems, EMPTY_DRAFT, firstStep, masked, stepOf } from "./create";
 import { check, fromLines, fromText, providersOf, toLines } from "./fields";
 import { limitBody, limitDraft, limitProblems, windowText } from "./limits";
 
@@ -52,6 +52,15 @@ it("says what a draft lacks", () => {
   expect(Object.keys(draftProblems(EMPTY_DRAFT, true)).sort()).toEqual(["/instance_id", "/name", "/org_id"]);
   const bad = { ...EMPTY_DRAFT, name: "S", id: "s", budget: "0", limits: { openai: { rpm: 0, inflight: 1_001 } } };
   expect(Object.keys(draftProblems(bad, false)).sort()).toEqual(["/budgets", "/rate_limits/openai/max_inflight_images", "/rate_limits/openai/rpm"]);
+});
+
+it("leads from a refused member to the step of its field, the earliest first", () => {
+  expect(stepOf("/environment")).toBe("identity");
+  expect(stepOf("/config/api_keys/openai")).toBe("providers");
+  expect(stepOf("/budgets/0/limit_usd_micros")).toBe("limits");
+  expect(stepOf("/names")).toBe("review");
+  expect(firstStep(["/rate_limits/openai/rpm", "/api_keys/openai", "/queue"])).toBe(1);
+  expect(firstStep([])).toBeUndefined();
 });
 
 it("turns limits into a form and back", () => {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import {
-  at, budgetList, budgetMap, bucketProblem, type Doc, editableOf, idProblem, keySummary, merged, parseObject, patchBody, pauseReason, rangeProblem,
+  activation, at, budgetList, budgetMap, bucketProblem, type Doc, editableOf, healthOf, idProblem, keySummary, merged, parseObject, patchBody, pauseReason, rangeProblem,
   scopeProblem, slugOf, versionOf, withAt,
 } from "./model";
 
@@ -15,6 +15,22 @@ it("edits only what people edit", () => {
   expect(editableOf(FLAT)).toEqual({
     name: "Staging", environment: "test", routing: { max_attempts: 3, models: ["a"] }, providers: { openai: { enabled: true, base_url: null } },
   });
+});
+
+it("offers to activate where the API takes it, and misses a provider key", () => {
+  const urls = { image_gen: "https://image-gen-staging.acme.workers.dev" };
+  expect(activation({ worker_urls: {}, api_keys: {} }, true)).toEqual({ possible: true, hasKey: false });
+  expect(activation({ worker_urls: {}, api_keys: { openai: "****9f2c" } }, false)).toEqual({ possible: false, hasKey: true });
+  expect(activation({ worker_urls: urls, api_keys: {} }, false)).toEqual({ possible: true, hasKey: false });
+});
+
+it("counts the workers of an instance and of the platform, and no other's", () => {
+  const workers = [
+    { instance_id: null, health: "healthy" }, { instance_id: null, health: "unknown" }, { instance_id: "staging", health: "degraded" },
+    { instance_id: "production", health: "unhealthy" },
+  ];
+  expect(healthOf(workers, "staging")).toEqual({ healthy: 1, troubled: 1, all: 3 });
+  expect(healthOf([], "staging")).toEqual({ healthy: 0, troubled: 0, all: 0 });
 });
 
 it("sends only what changed, null for what goes", () => {

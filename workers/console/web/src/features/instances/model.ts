@@ -120,6 +120,18 @@ export const STATUS: Readonly<Record<Status, { tone: Tone; text: string }>> = {
   deleting: { tone: "bad", text: "Deleting" },
 };
 
+/**
+ * What a new instance lacks. The API takes `active` where the addresses of its workers are known, and locally, where none
+ * are needed.
+ */
+export function activation(instance: { worker_urls?: unknown; api_keys: object }, local: boolean): { possible: boolean; hasKey: boolean } {
+  const urls = instance.worker_urls;
+  return {
+    possible: local || (isRecord(urls) && Object.keys(urls).length > 0),
+    hasKey: Object.keys(instance.api_keys).length > 0,
+  };
+}
+
 /** Why an instance is paused, in words. */
 export function pauseReason(reason: string | null | undefined): string {
   if (reason === "cost_guard") return "The cost guard paused it: its spending reached the limit.";
@@ -140,6 +152,20 @@ export function keySummary(states: Readonly<Record<string, unknown>> | null): { 
     set: entries.filter(([, state]) => state === "set").length,
     wrong: entries.filter(([, state]) => state === "failing" || state === "host_changed").map(([name]) => name),
   };
+}
+
+export interface Health {
+  healthy: number;
+  /** Degraded or unhealthy. */
+  troubled: number;
+  all: number;
+}
+
+/** Of the workers that serve an instance: its own, and those of the platform. */
+export function healthOf(workers: readonly { instance_id: string | null; health: string }[], id: string): Health {
+  const serving = workers.filter((worker) => worker.instance_id === id || worker.instance_id === null);
+  const count = (...states: string[]) => serving.filter((worker) => states.includes(worker.health)).length;
+  return { healthy: count("healthy"), troubled: count("degraded", "unhealthy"), all: serving.length };
 }
 
 export interface Budget {

@@ -57,6 +57,19 @@ export const workersQuery = (id: string) =>
     refetchInterval: REFRESH_MS,
   });
 
+/**
+ * The workers of every instance in one call; `null` when there are more than a page holds, and a number of them would say
+ * less than the truth.
+ */
+export const allWorkersQuery = queryOptions({
+  queryKey: ["workers"],
+  queryFn: async ({ signal }): Promise<Worker[] | null> => {
+    const page = await unwrap(configService.GET("/worker", { params: { query: { limit: 200 } }, signal }));
+    return page.next_cursor === null ? page.items : null;
+  },
+  refetchInterval: REFRESH_MS,
+});
+
 export const organizationsQuery = queryOptions({
   queryKey: keys.organizations({ limit: 200 }),
   queryFn: ({ signal }) => unwrap(configService.GET("/organization", { params: { query: { limit: 200 } }, signal })),

@@ -1,12 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { configService, unwrap } from "../../api/client";
+import { useOfflineReason } from "../../api/connection_hooks";
 import { asApiError } from "../../api/errors";
 import { keys } from "../../api/keys";
 import { may, useSession } from "../../api/session";
 import { snippets } from "../../api/snippets";
 import { useWrite } from "../../api/write";
-import { Badge, Banner, Button, type Column, Confirm, DataTable, EmptyState, ErrorState, Panel, RadioGroup, Time, toast } from "../../ui";
+import { Badge, Banner, Button, CodeBlock, type Column, Confirm, DataTable, EmptyState, ErrorState, Panel, RadioGroup, Time, toast } from "../../ui";
 import { KeyDialog, type Wanted } from "./KeyDialog";
 import { KEY_STATE, maskOf, type ProviderKey, providersFor } from "./model";
 
@@ -72,7 +73,21 @@ export function ProviderKeys({ instanceId }: { instanceId: string }) {
               }
             : {})}
           empty={
-            <EmptyState icon="key" title="No provider keys yet" action={add}>
+            <EmptyState
+              icon="key"
+              title="No provider keys yet"
+              action={add}
+              {...(canWrite
+                ? {
+                    code: (
+                      <CodeBlock
+                        what="curl"
+                        code={snippets({ method: "PUT", path: `/api/config-service/instance/${instanceId}/provider-key/openai`, body: { api_key: "$OPENAI_API_KEY" } }, location.origin).curl}
+                      />
+                    ),
+                  }
+                : {})}
+            >
               Requests go to providers with keys of your own. Set the first one.
             </EmptyState>
           }
@@ -86,6 +101,7 @@ export function ProviderKeys({ instanceId }: { instanceId: string }) {
 
 function DeleteKey({ instanceId, row, onClose }: { instanceId: string; row: ProviderKey; onClose: () => void }) {
   const [when, setWhen] = useState<"later" | "now">("later");
+  const offline = useOfflineReason();
   const remove = useWrite({
     write: "provider-key.change",
     send: () =>
@@ -106,6 +122,7 @@ function DeleteKey({ instanceId, row, onClose }: { instanceId: string; row: Prov
       action="Delete key"
       typed={row.provider}
       busy={remove.isPending}
+      reason={offline}
       onClose={onClose}
       onConfirm={() => remove.mutate(undefined)}
       error={remove.error !== null && <ErrorState compact error={remove.error} />}
