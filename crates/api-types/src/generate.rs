@@ -227,6 +227,24 @@ pub struct JobCandidate {
     pub upper_usd_micros: Option<i64>,
     /// Date of the price row.
     pub price_version: Option<String>,
+    /// How it compares with the others; only with `explain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
+}
+
+/// How a candidate compares with the best one, each 0 to 1,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Score {
+    /// Price.
+    pub cost: u32,
+    /// Median time and waiting.
+    pub speed: u32,
+    /// The model's tier.
+    pub quality: u32,
+    /// One minus the error rate.
+    pub availability: u32,
+    /// The weighted sum that orders, 0 to 100,000.
+    pub total: u32,
 }
 
 /// Who asked, as far as the job needs it later.

@@ -195,7 +195,7 @@ pub struct JobRef {
     pub weight: u32,
     /// The vendor's id.
     pub job_id: String,
-    /// Where to poll, if the vendor said so.
+    /// Where to poll, if the vendor said so, or if the settings sent the job elsewhere than to the vendor's own address.
     pub poll_url: Option<String>,
     /// Where the result is, if the vendor said so.
     pub result_url: Option<String>,

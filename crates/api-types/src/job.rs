@@ -112,6 +112,12 @@ pub struct JobView {
     pub model: String,
     /// Submissions so far.
     pub attempts: u32,
+    /// Place in the provider's queue; null for a job that does not wait in one.
+    #[serde(default)]
+    pub position: Option<u32>,
+    /// How much longer it will take, by the median of its provider; null when that is not known, or when it is over.
+    #[serde(default)]
+    pub eta_ms: Option<u64>,
     /// What it has cost so far, in micro-dollars; null when unknown.
     pub cost_usd_micros: Option<i64>,
     /// What it is expected to cost.
@@ -146,6 +152,8 @@ impl JobView {
             provider: attempt.provider.clone(),
             model: attempt.model.clone(),
             attempts: attempt.attempt_no,
+            position: None,
+            eta_ms: None,
             cost_usd_micros: if attempt.outcome.is_none() {
                 Some(0)
             } else {
@@ -254,6 +262,7 @@ impl GenerateJob {
                     "provider": candidate.provider,
                     "model": candidate.model,
                     "estimate_usd_micros": candidate.estimate_usd_micros,
+                    "score": candidate.score,
                 })).collect::<Vec<_>>(),
                 "chosen": { "provider": provider, "model": model },
                 "attempts": attempts,

@@ -1,8 +1,10 @@
 //! Values that must not be printed, and sealed values that may be stored.
 
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// A secret text: prints as `*****` and has no `Serialize`, so it cannot slip into an answer or a row.
+/// A secret text: prints as `*****` and has no `Serialize`, so it cannot slip into an answer or a row. Its memory is
+/// overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -17,7 +19,19 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    fn wipe(&mut self) {
+        self.0.zeroize();
+    }
 }
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl ZeroizeOnDrop for Secret {}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,6 +60,16 @@ impl std::fmt::Debug for Ciphertext {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_overwritten() {
+        const fn overwritten<T: ZeroizeOnDrop>() {}
+        overwritten::<Secret>();
+        assert!(std::mem::needs_drop::<Secret>());
+        let mut secret = Secret::new("ide-live-1");
+        secret.wipe();
+        assert_eq!(secret.expose(), "");
+    }
 
     #[test]
     fn secrets_do_not_print() {

@@ -28,6 +28,22 @@ pub fn newest(views: impl IntoIterator<Item = JobView>) -> Option<JobView> {
     Some(newest)
 }
 
+/// How much longer a running job will take, in milliseconds, where its provider usually takes `median_ms` (0: not known).
+/// 0 means any moment: it takes longer than usual.
+pub fn eta_ms(view: &JobView, median_ms: u64, now_ms: i64) -> Option<u64> {
+    if view.state != JobState::Running || median_ms == 0 {
+        return None;
+    }
+    let admitted = view
+        .timeline
+        .iter()
+        .rev()
+        .find(|event| event.event == "admitted");
+    let since_ms = admitted.map_or(view.created_at, |event| event.at).ms();
+    let gone_ms = u64::try_from(now_ms - since_ms).unwrap_or(0);
+    Some(median_ms.saturating_sub(gone_ms))
+}
+
 /// Fills in the URLs of a stored result, which are made anew for each answer.
 pub fn with_urls(response: &mut GenerateResponse, url: impl Fn(&StoredImage) -> String) {
     for image in &mut response.images {
@@ -42,17 +58,19 @@ pub fn with_urls(response: &mut GenerateResponse, url: impl Fn(&StoredImage) -> 
 
 /// The error that a job without a result is answered with; `None` while it may still succeed, or when it has.
 pub fn final_error(view: &JobView) -> Option<Error> {
+    // Every 502 says of which kind it is.
+    let kind = |kind: &str| serde_json::json!({"kind": kind});
     let fallback = match view.state {
         JobState::Queued | JobState::Running | JobState::Succeeded => return None,
         JobState::Unknown => JobError {
             code: Code::OutcomeUnknown,
             message: "Nobody knows whether the provider ran this.".to_owned(),
-            details: serde_json::Value::Null,
+            details: kind("unknown"),
         },
         JobState::Failed | JobState::Cancelled | JobState::Dead => JobError {
             code: Code::ProviderError,
             message: format!("The job is {}.", view.state.as_str()),
-            details: serde_json::Value::Null,
+            details: kind(view.state.as_str()),
         },
     };
     let error = view.error.clone().unwrap_or(fallback);
@@ -79,6 +97,8 @@ mod tests {
             provider: ProviderName::parse("ideogram").unwrap(),
             model: "ideogram-3".to_owned(),
             attempts: 1,
+            position: None,
+            eta_ms: None,
             cost_usd_micros: Some(0),
             estimate_usd_micros: None,
             cancel_requested: false,
@@ -125,11 +145,25 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_job_is_told_by_its_last_admission() {
+        let events = [(10, "admitted"), (20, "fallback"), (1_000, "admitted")];
+        let running = view(1, JobState::Running, &events);
+        assert_eq!(eta_ms(&running, 5_000, 2_000), Some(4_000));
+        assert_eq!(eta_ms(&running, 5_000, 9_000), Some(0), "any moment");
+        assert_eq!(eta_ms(&running, 0, 2_000), None, "nobody has measured it");
+        let done = view(1, JobState::Succeeded, &events);
+        assert_eq!(eta_ms(&done, 5_000, 2_000), None);
+    }
+
+    #[test]
     fn a_job_in_progress_has_no_error_and_a_lost_one_names_itself() {
         assert!(final_error(&view(1, JobState::Running, &[])).is_none());
         assert!(final_error(&view(1, JobState::Succeeded, &[])).is_none());
         let error = final_error(&view(1, JobState::Unknown, &[])).unwrap();
         assert_eq!(error.code, Code::OutcomeUnknown);
+        assert_eq!(error.details["kind"], "unknown");
+        let dead = final_error(&view(1, JobState::Dead, &[])).unwrap();
+        assert_eq!(dead.details["kind"], "dead");
         assert_eq!(
             error.details["job_id"],
             "0199a1c2-0000-7000-8000-000000000001"

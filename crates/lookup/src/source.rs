@@ -70,11 +70,13 @@ impl ConfigSource for NoSource {
     }
 }
 
-/// A provider key as config-service stores it. What it is bound to stands in the reader's own context, which must agree.
+/// A provider key as config-service stores it. What else it is bound to stands in the reader's own context, which must agree.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SealedCredential {
     /// Which one.
     pub credential_id: CredentialId,
+    /// The host that it was sealed for, and the only one that it may be sent to.
+    pub host: String,
     /// The envelope.
     pub ciphertext: Ciphertext,
 }

@@ -4,12 +4,14 @@
 
 use crate::capability::{LimitDefault, Model, Sizes};
 use crate::image::ImageAdapter;
+use crate::plan::{PlanRequest, plan};
 use crate::price::PriceRow;
 use crate::registry;
 use crate::types::Flow;
-use api_types::{InstanceConfig, ProviderName, Timestamp};
+use api_types::{Fallback, FallbackWord, GenerateRequest, InstanceConfig, ProviderName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// One model of one provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,16 +40,13 @@ pub struct ModelEntry {
     pub prices: Vec<Value>,
 }
 
-/// All models that the instance's enabled providers offer.
+/// All models that the instance can use: those that a request without options could go to.
 pub fn catalog(config: &InstanceConfig, now: Timestamp) -> Vec<ModelEntry> {
     let mut entries = Vec::new();
     for (name, settings) in &config.edited.providers {
         let Ok(adapter) = registry::image(name, settings) else {
             continue;
         };
-        if !settings.enabled {
-            continue;
-        }
         let limit = config
             .edited
             .rate_limits
@@ -56,8 +55,7 @@ pub fn catalog(config: &InstanceConfig, now: Timestamp) -> Vec<ModelEntry> {
         let profile = adapter.profile();
         let default = profile.default_model().map(|model| model.id.clone());
         for model in profile.models() {
-            let allowed = &settings.allowed_models;
-            if !allowed.is_empty() && !allowed.iter().any(|name| model.is_called(name)) {
+            if !is_usable(config, name, model, now) {
                 continue;
             }
             let prices = profile.prices();
@@ -80,6 +78,24 @@ pub fn catalog(config: &InstanceConfig, now: Timestamp) -> Vec<ModelEntry> {
         }
     }
     entries
+}
+
+/// Whether the plan has a candidate where exactly this model is asked for. Asking it keeps the list and `POST /generate` of
+/// one mind. A breaker is no filter here: it is open for moments.
+fn is_usable(config: &InstanceConfig, name: &ProviderName, model: &Model, now: Timestamp) -> bool {
+    let request = GenerateRequest {
+        prompt: "a".to_owned(),
+        provider: Some(name.to_string()),
+        model: Some(model.id.clone()),
+        fallback: Some(Fallback::Word(FallbackWord::None)),
+        ..GenerateRequest::default()
+    };
+    let planned = plan(&PlanRequest::new(&request), config, now, &BTreeMap::new());
+    // The name of the vendor's own choice, `auto`, is no model's name in a request.
+    planned
+        .candidates
+        .first()
+        .is_some_and(|first| first.model == model.id)
 }
 
 fn limit_value(adapter: &ImageAdapter, configured: Option<u32>) -> Value {

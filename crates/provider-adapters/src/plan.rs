@@ -10,11 +10,10 @@ use crate::price::Estimate;
 use crate::registry;
 use api_types::{
     CredentialState, Fallback, FallbackWord, GenerateRequest, ImageOptions, InstanceConfig,
-    JobCandidate, LimiterStats, Optimize, ProviderName, ProviderSettings, Skipped, Timestamp,
-    UnknownPrice, Warning,
+    JobCandidate, LimiterStats, Optimize, ProviderName, ProviderSettings, Score, Skipped,
+    Timestamp, UnknownPrice, Warning,
 };
 use errors::{Code, Error};
-use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -36,21 +35,6 @@ impl<'a> PlanRequest<'a> {
     pub const fn new(request: &'a GenerateRequest) -> Self {
         Self { request }
     }
-}
-
-/// How a candidate compares with the best one, each 0 to 1,000.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Score {
-    /// Price.
-    pub cost: u32,
-    /// Median time and waiting.
-    pub speed: u32,
-    /// The model's tier.
-    pub quality: u32,
-    /// One minus the error rate.
-    pub availability: u32,
-    /// The weighted sum that orders, 0 to 100,000.
-    pub total: u32,
 }
 
 /// Who may serve a request, in the order to try.
@@ -597,5 +581,6 @@ fn candidate(
         estimate_usd_micros: usd,
         upper_usd_micros: upper,
         price_version: version,
+        score: None,
     }
 }

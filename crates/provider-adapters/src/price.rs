@@ -229,7 +229,8 @@ impl<'a> PriceBook<'a> {
         })
     }
 
-    /// What was charged: by the reported amount, else by reported tokens, else by the table.
+    /// What was charged: by the reported amount, else by reported tokens, else by the table. Without `options` nothing is
+    /// looked up there: a price of something else than what was asked for would be wrong, and the caller has its estimate.
     pub fn actual(
         &self,
         model: &str,
@@ -246,9 +247,8 @@ impl<'a> PriceBook<'a> {
             };
         }
         let none = ImageOptions::default();
-        let options = options.unwrap_or(&none);
         let rates = self
-            .row(model, options, &now.day(), true)
+            .row(model, options.unwrap_or(&none), &now.day(), true)
             .and_then(|row| row.tokens);
         if let (Some(tokens), Some(rates)) = (tokens, rates) {
             let parts = [
@@ -266,9 +266,8 @@ impl<'a> PriceBook<'a> {
             };
         }
         ActualCost {
-            usd_micros: self
-                .estimate(model, options, prompt_bytes, now)
-                .ok()
+            usd_micros: options
+                .and_then(|options| self.estimate(model, options, prompt_bytes, now).ok())
                 .map(|estimate| estimate.usd_micros),
             basis: CostBasis::Table,
         }
@@ -373,6 +372,19 @@ mod tests {
         let book = PriceBook::new(&[], &[], false);
         let actual = book.actual("m", None, 0, None, None, at("2026-11-21"));
         assert_eq!(actual.usd_micros, None);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_priced_and_nothing_else() {
+        let rows = rows();
+        let book = PriceBook::new(&rows, &[], false);
+        let now = at("2026-11-19");
+        let four = options(Quality::Low, 4);
+        let actual = |options| book.actual("m", options, 0, None, None, now).usd_micros;
+        assert_eq!(actual(Some(&four)), Some(120_000));
+        assert_eq!(actual(None), None);
+        let told = book.actual("m", None, 0, Some(7), None, now);
+        assert_eq!(told, ActualCost::reported(Some(7)));
     }
 
     #[test]

@@ -161,12 +161,27 @@ impl Profile {
 
     /// A URL below the base; each segment is escaped.
     pub(crate) fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        below(&self.base, segments)
     }
+
+    /// Host, with its port where that is not the scheme's own, that calls go to: the one that a key must be bound to.
+    pub fn host(&self) -> String {
+        url_guard::host_port(&self.base)
+    }
+
+    /// Whether calls go to the vendor's own address, and not to one of the settings.
+    pub(crate) fn is_vendors_own(&self) -> bool {
+        Url::parse(&self.data.base_url).is_ok_and(|own| own == self.base)
+    }
+}
+
+/// A URL below a base; each segment is escaped.
+pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 fn listed(hosts: &[String], url: &Url) -> bool {

@@ -236,7 +236,8 @@ pub struct JobResult {
 /// What was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActualCost {
-    /// Micro-dollars; `None` when neither vendor nor table knows. Never 0 for unknown.
+    /// Micro-dollars; `None` when the vendor does not say and the adapter does not know what was asked for, or its price:
+    /// then the caller's own estimate counts. Never 0 for unknown.
     pub usd_micros: Option<i64>,
     /// How it is known.
     pub basis: CostBasis,

@@ -219,7 +219,7 @@ fn check_answers(vendor: &str, model: &str) {
 
 #[test]
 fn ideogram_answers_are_golden() {
-    check_answers("ideogram", "unpriced-model");
+    check_answers("ideogram", "ideogram-3");
 }
 
 #[test]

@@ -424,7 +424,7 @@ fn a_self_hosted_server_needs_no_key_but_a_price() {
 fn the_catalog_offers_what_the_settings_allow() {
     let now = Timestamp::parse(NOW).unwrap();
     let all = catalog(&config(&json!({})), now);
-    assert_eq!(all.len(), 21);
+    assert_eq!(all.len(), 16);
     let entry = all
         .iter()
         .find(|entry| entry.model == "ideogram-3")
@@ -441,7 +441,45 @@ fn the_catalog_offers_what_the_settings_allow() {
             .all(|field| field["x-order"].is_u64() && field["x-label"].is_string())
     );
     let few = config(
-        &json!({"providers":{"ideogram":{"allowed_models":["ideogram-v3"]},"openai":{"enabled":false}}}),
+        &json!({"providers":{"ideogram":{"allowed_models":["ideogram-v3"],"credential_state":"set"},"openai":{"enabled":false}}}),
     );
     assert_eq!(catalog(&few, now).len(), 1);
+}
+
+#[test]
+fn the_catalog_offers_nothing_that_no_request_could_go_to() {
+    let now = Timestamp::parse(NOW).unwrap();
+    let offered = |members: Value| -> Vec<String> {
+        let entries = catalog(&config(&members), now);
+        let named = entries
+            .iter()
+            .map(|entry| format!("{}/{}", entry.provider, entry.model));
+        named.collect()
+    };
+    let all = offered(json!({}));
+    for model in &all {
+        let asked = json!({"model": model, "fallback": "none"});
+        assert_eq!(names(&planned(asked, json!({}))), [model.as_str()]);
+    }
+    // No price row: only where the instance lets unknown prices pass.
+    let unpriced = "ideogram/ideogram-4-transparent".to_owned();
+    assert!(!all.contains(&unpriced));
+    assert!(offered(json!({"routing":{"unknown_price":"allow"}})).contains(&unpriced));
+    // No key.
+    for state in ["missing", "host_changed"] {
+        let left = offered(json!({"providers":{
+            "ideogram":{"credential_state":state},"openai":{"credential_state":"set"}}}));
+        assert!(!left.is_empty() && left.iter().all(|model| model.starts_with("openai/")));
+    }
+    // A key that failed lately may work again.
+    let failing = json!({"providers":{"ideogram":{"credential_state":"failing"}}});
+    assert!(offered(failing).contains(&"ideogram/ideogram-3".to_owned()));
+    // Allowed by an alias, by `provider/model`.
+    for allowed in ["ideogram-v3", "ideogram/ideogram-3", "ideogram/ideogram-v3"] {
+        assert_eq!(
+            offered(json!({"routing":{"models":[allowed]}})),
+            ["ideogram/ideogram-3"],
+            "{allowed}"
+        );
+    }
 }

@@ -5,7 +5,7 @@
 use crate::deps::Deps;
 use crate::run::Report;
 use ::jobs::{status_path, with_urls};
-use api_types::{GenerateResponse, Headroom, InstanceConfig, JobId, Visibility};
+use api_types::{GenerateResponse, Headroom, InstanceConfig, JobId, JobView, Visibility};
 use errors::{Code, Error};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use platform::{Clock, Ports};
@@ -95,7 +95,6 @@ pub fn headers(headers: &mut HeaderMap, report: &Report, total_ms: u64) {
         return;
     }
     let job = &report.job;
-    set(headers, "x-switchyard-job-id", job.job_id.as_str());
     let last = job.candidates.len().saturating_sub(1);
     if let Some(candidate) = job.candidates.get((job.candidate as usize).min(last)) {
         set(
@@ -105,17 +104,45 @@ pub fn headers(headers: &mut HeaderMap, report: &Report, total_ms: u64) {
         );
         set(headers, "x-switchyard-model", &candidate.model);
     }
-    set(
+    let overhead_ms = total_ms.saturating_sub(report.provider_ms);
+    about(
         headers,
-        "x-switchyard-attempts",
-        &job.attempt_no.to_string(),
+        &job.job_id,
+        job.attempt_no,
+        report.cost_usd_micros,
+        overhead_ms,
     );
-    if let Some(cost) = report.cost_usd_micros {
+}
+
+/// The same for the first answer again: no object is asked, so nothing is known of its limits, and no provider has worked.
+pub fn replayed(headers: &mut HeaderMap, view: &JobView, total_ms: u64) {
+    set(headers, "x-switchyard-provider", view.provider.as_str());
+    set(headers, "x-switchyard-model", &view.model);
+    about(
+        headers,
+        &view.job_id,
+        view.attempts,
+        view.cost_usd_micros,
+        total_ms,
+    );
+}
+
+fn about(
+    headers: &mut HeaderMap,
+    job_id: &JobId,
+    attempts: u32,
+    cost_usd_micros: Option<i64>,
+    overhead_ms: u64,
+) {
+    set(headers, "x-switchyard-job-id", job_id.as_str());
+    set(headers, "x-switchyard-attempts", &attempts.to_string());
+    // What is booked so far; of a job that goes on, GET /jobs/{id} says the same.
+    if let Some(cost) = cost_usd_micros {
         set(headers, "x-switchyard-cost-usd-micros", &cost.to_string());
     }
     set(
         headers,
         "x-switchyard-overhead-ms",
-        &total_ms.saturating_sub(report.provider_ms).to_string(),
+        &overhead_ms.to_string(),
     );
 }

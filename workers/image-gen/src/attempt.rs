@@ -4,9 +4,10 @@
 //! (`delivery`), leases of other candidates and what a failure leads to (`run`), the exchange itself (`provider-driver`).
 //! Architecture invariant: a permit is needed to submit, and only a fresh lease gives one; resuming has none.
 
-use crate::credentials::{self, Holder, Opened};
+use crate::credentials::{self, Access, Holder, Opened};
 use crate::deps::Deps;
 use crate::lease::{Lease, Lost};
+use crate::settling;
 use crate::storing::Shelf;
 use api_types::{
     CostBasis, CredentialId, GenerateJob, ImageResult, ImageState, ImageUsage, InstanceConfig,
@@ -19,7 +20,7 @@ use lookup::CredentialOutcome;
 use platform::{Clock, Ports};
 use provider_adapters::{
     Accepted, ActualCost, Advice, FormatContext, ImageAdapter, JobResult, JobStatus, Kind,
-    ProviderError, ProviderSecret, Submission, registry,
+    ProviderError, ProviderSecret, Submission,
 };
 use provider_driver::{LeaseGrant, SubmitPermit};
 use r2_manager::{StoreError, Stored, StreamingReader};
@@ -171,7 +172,7 @@ impl<P: Ports> Attempt<'_, P> {
     async fn steps(&self, start: Start) -> Result<Produced, Trouble> {
         match start {
             Start::Submit(grant) => {
-                let way = self.open(false).await.map_err(Trouble::NotSent)?;
+                let way = self.open(None).await.map_err(Trouble::NotSent)?;
                 self.name_key(&way)
                     .await
                     .map_err(|error| match error.code {
@@ -179,19 +180,25 @@ impl<P: Ports> Attempt<'_, P> {
                         _ => Trouble::NotSent(error),
                     })?;
                 let finished = self.submit(&way, grant).await?;
-                self.store(&way, finished).await
+                self.store(&way, self.priced(finished)).await
             }
             Start::Resume(job_ref) => {
-                let way = self.open(true).await.map_err(|error| {
+                let way = self.open(Some(&job_ref)).await.map_err(|error| {
                     // The provider has the work; without its key nobody can ask for it.
                     ProviderError::new(Kind::Auth, Accepted::Yes)
                         .with_advice(Advice::Reconcile)
                         .with_internal(error.to_string())
                 })?;
                 let finished = self.poll(&way, job_ref).await?;
-                self.store(&way, finished).await
+                self.store(&way, self.priced(finished)).await
             }
         }
+    }
+
+    /// The same with its cost. The answer of a poll does not show what was asked for; the candidate does.
+    fn priced(&self, mut finished: Finished) -> Finished {
+        finished.result.cost = settling::cost(finished.result.cost, self.candidate);
+        finished
     }
 
     /// When the job must be over, whoever waits.
@@ -200,21 +207,19 @@ impl<P: Ports> Attempt<'_, P> {
         Timestamp(self.deps.clock.now_ms()).plus_ms(run_ms)
     }
 
-    /// The way to the provider, with the current key, or with the one that a known job belongs to.
-    async fn open(&self, known: bool) -> Result<Way, Error> {
+    /// The way to the provider, with the current key, or to a known job with the one that this belongs to.
+    async fn open(&self, known: Option<&JobRef>) -> Result<Way, Error> {
         let name = &self.candidate.provider;
-        let configured = self.config.edited.providers.get(name);
-        // Without settings the name is the adapter.
-        let settings = configured.cloned().unwrap_or_default();
-        let adapter = registry::image(name, &settings)?;
-        let holder = self.holder(&settings, &adapter);
-        let opened = if known {
-            let id = self.job.credential_id.as_ref();
-            holder
-                .submitted_under(self.deps, id, self.lease.context())
-                .await?
-        } else {
-            holder.current(self.deps)?
+        let Access {
+            settings,
+            adapter,
+            opened,
+        } = match known {
+            Some(job_ref) => {
+                let asked = (name, job_ref, self.job.credential_id.as_ref());
+                credentials::to_resume(self.deps, self.config, asked, self.lease.context()).await?
+            }
+            None => credentials::to_submit(self.deps, self.config, name)?,
         };
         Ok(Way {
             adapter,

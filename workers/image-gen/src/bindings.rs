@@ -51,6 +51,39 @@ pub(crate) fn deps(env: &Env, ports: &WorkerPorts) -> Result<Deps<WorkerPorts>> 
     }))
 }
 
+/// The names of all bindings, variables and secrets that [`deps`] needs and that are absent or malformed.
+pub(crate) fn missing_parts(env: &Env, ports: &WorkerPorts) -> Vec<String> {
+    let r2 = needed(env, "R2_BUCKETS")
+        .and_then(|text| serde_json::from_str::<Map<String, Value>>(&text).map_err(missing));
+    let parts = [
+        ("CONFIG_SERVICE", ports.service("CONFIG_SERVICE").is_ok()),
+        ("CONFIG", ports.kv("CONFIG").is_ok()),
+        ("DB", ports.database("DB").is_ok()),
+        ("RATE_LIMITER", ports.actors("RATE_LIMITER").is_ok()),
+        ("R2_BUCKETS", r2.is_ok()),
+        ("KEK_CURRENT, KEK_<id>", keks(env).is_ok()),
+        ("PUBLIC_BASE_URL", var(env, "PUBLIC_BASE_URL").is_some()),
+        (
+            "URL_SIGNING_KEYS",
+            secret(env, "URL_SIGNING_KEYS")
+                .is_some_and(|keys| SigningKeys::parse(&Secret::new(keys)).is_ok()),
+        ),
+        (
+            "CDN_KIND",
+            var(env, "CDN_KIND").is_none_or(|kind| CdnKind::parse(&kind).is_some()),
+        ),
+    ];
+    let absent = parts.into_iter().filter(|(_, there)| !there);
+    let mut names: Vec<String> = absent.map(|(name, _)| name.to_owned()).collect();
+    for binding in r2.iter().flat_map(Map::values) {
+        let name = binding.as_str().unwrap_or_default();
+        if ports.objects(name).is_err() {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
 /// The ports of an event that has no `waitUntil` of its own: nothing may be left for after it.
 pub(crate) fn ports_of_cron(env: &Env) -> WorkerPorts {
     WorkerPorts::of_context(env, JsValue::UNDEFINED, Ops::default())

@@ -199,6 +199,7 @@ impl<P: Ports> Taken<'_, P> {
             context: self.context.clone(),
             deadline: Deadline::after(self.deps.clock.now_ms(), self.deps.settings.consumer_ms),
             interactive: false,
+            progress: None,
             begin_by: None,
         };
         let job_id = self.job.job_id.clone();
@@ -272,7 +273,10 @@ impl<P: Ports> Taken<'_, P> {
         let error = Error::new(
             Code::OutcomeUnknown,
             "Nobody knows whether the provider ran this.",
-        );
+        )
+        .with_detail("kind", Outcome::Unknown.as_str())
+        .with_detail("provider", candidate.provider.as_str())
+        .with_detail("model", candidate.model.as_str());
         let settle = settling::unknown(lease, candidate, &error, None);
         lease.settle(&settle).await.map(|_| ())
     }
@@ -283,7 +287,7 @@ impl<P: Ports> Taken<'_, P> {
         let stored = attempt.error.unwrap_or(JobError {
             code: Code::ProviderError,
             message: "The provider failed.".to_owned(),
-            details: serde_json::Value::Null,
+            details: serde_json::json!({"kind": Outcome::Unavailable.as_str()}),
         });
         let error =
             Error::new(stored.code, stored.message.clone()).with_details(stored.details.clone());

@@ -4,24 +4,39 @@
 //! Out of scope: sealing and rotation (config-service), what a rejection leads to (`attempt`).
 
 use crate::deps::Deps;
-use api_types::url_guard::host_port;
 use api_types::{
-    Ciphertext, CredentialId, InstanceConfig, ProviderName, ProviderSettings, Timestamp,
+    Ciphertext, CredentialId, InstanceConfig, JobRef, ProviderName, ProviderSettings, Timestamp,
 };
 use auth::envelope::CredentialContext;
 use errors::{Code, Error, Result};
 use lookup::{CredentialOutcome, CredentialReport};
 use platform::{Background, CallContext, Clock, Ports};
 use provider_adapters::{ImageAdapter, ProviderSecret, registry};
-use url::Url;
 
 /// An opened key, and which one it is.
 #[derive(Clone)]
 pub struct Opened {
     /// `None` where the provider has none.
     pub id: Option<CredentialId>,
+    /// The only host that it may be sent to; empty where there is nothing to send. The envelope is bound to it.
+    pub host: String,
     /// What is sent.
     pub secret: ProviderSecret,
+}
+
+impl Opened {
+    fn none() -> Self {
+        Self {
+            id: None,
+            host: String::new(),
+            secret: ProviderSecret::of_key(""),
+        }
+    }
+
+    /// Whether it may be sent to where that adapter sends.
+    pub fn fits(&self, adapter: &ImageAdapter) -> bool {
+        self.id.is_none() || self.host == adapter.profile().host()
+    }
 }
 
 /// A provider of an instance, whose keys are asked for.
@@ -46,15 +61,6 @@ pub fn credential_id(config: &InstanceConfig, provider: &ProviderName) -> Option
         .and_then(|settings| settings.credential_id.clone())
 }
 
-/// The host that the key was sealed for: that of `base_url`, or the vendor's own.
-fn host(settings: &ProviderSettings, adapter: &ImageAdapter) -> String {
-    let base = settings
-        .base_url
-        .as_deref()
-        .unwrap_or(&adapter.profile().data().base_url);
-    Url::parse(base).map_or_else(|_| String::new(), |url| host_port(&url))
-}
-
 /// Whether there is a way to `provider`: its key opens, or it needs none. One that does not open is logged once.
 ///
 /// # Errors
@@ -64,25 +70,16 @@ pub fn usable<P: Ports>(
     config: &InstanceConfig,
     provider: &ProviderName,
 ) -> Result<()> {
-    // Without settings the name is the adapter.
-    let unset = ProviderSettings::default();
-    let configured = config.edited.providers.get(provider);
-    let settings = configured.unwrap_or(&unset);
-    let adapter = registry::image(provider, settings)?;
-    let holder = Holder {
-        config,
-        provider,
-        settings,
-        adapter: &adapter,
-    };
-    holder.current(deps).map(drop)
+    to_submit(deps, config, provider).map(drop)
 }
 
 impl Holder<'_> {
+    /// `host` is a claim that the envelope confirms: sealed for another one, it does not open.
     fn unseal<P: Ports>(
         self,
         deps: &Deps<P>,
         id: &CredentialId,
+        host: String,
         sealed: &Ciphertext,
     ) -> Result<Opened> {
         let context = CredentialContext {
@@ -90,7 +87,7 @@ impl Holder<'_> {
             instance_id: self.config.instance_id.clone(),
             provider: self.provider.clone(),
             credential_id: id.clone(),
-            host: host(self.settings, self.adapter),
+            host,
         };
         let opened = deps.keks.open(&context, sealed).and_then(|plain| {
             ProviderSecret::parse(&plain).map_err(|_| {
@@ -106,6 +103,7 @@ impl Holder<'_> {
                 logging::register_secret(secret.api_key.expose());
                 Ok(Opened {
                     id: Some(id.clone()),
+                    host: context.host,
                     secret,
                 })
             }
@@ -129,10 +127,7 @@ impl Holder<'_> {
     /// 500 `decryption_failed`: the envelope was not sealed for this host, or with a key that is not here.
     pub fn current<P: Ports>(self, deps: &Deps<P>) -> Result<Opened> {
         let Some(sealed) = self.config.api_keys.get(self.provider) else {
-            return Ok(Opened {
-                id: None,
-                secret: ProviderSecret::of_key(""),
-            });
+            return Ok(Opened::none());
         };
         let now_ms = deps.clock.now_ms();
         let version = self.config.config_version;
@@ -142,43 +137,42 @@ impl Holder<'_> {
                 self.provider
             ))
         })?;
-        if let Some(opened) = deps.memory.secret(id, version, now_ms) {
+        let known = deps.memory.secret(id, version, now_ms);
+        if let Some(opened) = known.filter(|opened| opened.fits(self.adapter)) {
             return Ok(opened);
         }
-        let opened = self.unseal(deps, id, sealed)?;
+        let host = self.adapter.profile().host();
+        let opened = self.unseal(deps, id, host, sealed)?;
         deps.memory.keep_secret(id, version, opened.clone(), now_ms);
         Ok(opened)
     }
 
-    /// The key that a job was submitted under: a vendor shows a job to the account that it belongs to. While it overlaps it
-    /// is to be had by its id; afterwards the current one is all there is.
-    ///
-    /// # Errors
-    /// As [`Holder::current`].
-    pub async fn submitted_under<P: Ports>(
+    /// The key that a job was submitted under, bound to the host that it was set for: a vendor shows a job to the account
+    /// that it belongs to. `None` when that is the current key, or when it is not to be had any more.
+    async fn submitted_under<P: Ports>(
         self,
         deps: &Deps<P>,
-        id: Option<&CredentialId>,
+        id: &CredentialId,
         context: &CallContext,
-    ) -> Result<Opened> {
-        let Some(id) = id.filter(|id| self.settings.credential_id.as_ref() != Some(*id)) else {
-            return self.current(deps);
-        };
+    ) -> Option<Opened> {
+        if self.settings.credential_id.as_ref() == Some(id) {
+            return None;
+        }
         let now_ms = deps.clock.now_ms();
         let version = self.config.config_version;
         if let Some(opened) = deps.memory.secret(id, version, now_ms) {
-            return Ok(opened);
+            return Some(opened);
         }
         let source = deps.lookup.source();
         let instance_id = &self.config.instance_id;
         let found = source
             .credential(instance_id, self.provider, Some(id), context)
             .await
-            .and_then(|sealed| self.unseal(deps, id, &sealed.ciphertext));
+            .and_then(|sealed| self.unseal(deps, id, sealed.host, &sealed.ciphertext));
         match found {
             Ok(opened) => {
                 deps.memory.keep_secret(id, version, opened.clone(), now_ms);
-                Ok(opened)
+                Some(opened)
             }
             Err(error) => {
                 tracing::warn!(
@@ -186,7 +180,7 @@ impl Holder<'_> {
                     credential_id = id.as_str(),
                     "the key that a job was submitted under is not to be had; the current one is used"
                 );
-                self.current(deps)
+                None
             }
         }
     }
@@ -205,7 +199,10 @@ impl Holder<'_> {
         let found = source
             .credential(instance_id, self.provider, None, context)
             .await
-            .and_then(|sealed| self.unseal(deps, &sealed.credential_id, &sealed.ciphertext));
+            .and_then(|sealed| {
+                let (id, host) = (&sealed.credential_id, sealed.host);
+                self.unseal(deps, id, host, &sealed.ciphertext)
+            });
         let renewed = match found {
             Ok(opened) => opened,
             Err(error) => {
@@ -213,6 +210,13 @@ impl Holder<'_> {
                 return None;
             }
         };
+        if !renewed.fits(self.adapter) {
+            tracing::warn!(
+                provider = self.provider.as_str(),
+                "the current key belongs to another host than the one that rejected its predecessor"
+            );
+            return None;
+        }
         if renewed.secret.api_key.expose() == used.secret.api_key.expose() {
             return None;
         }
@@ -226,6 +230,103 @@ impl Holder<'_> {
                 .keep_secret(id, version, renewed.clone(), now_ms);
         }
         Some(renewed)
+    }
+}
+
+/// A provider with the key that goes there. A key is only ever beside an adapter that sends to the key's own host.
+pub struct Access {
+    /// Settings, with the base URL that the adapter has.
+    pub settings: ProviderSettings,
+    /// Adapter.
+    pub adapter: ImageAdapter,
+    /// Key.
+    pub opened: Opened,
+}
+
+/// The way to a provider for a new submission: today's address, today's key.
+///
+/// # Errors
+/// As [`Holder::current`]; 500 for settings without an adapter.
+pub fn to_submit<P: Ports>(
+    deps: &Deps<P>,
+    config: &InstanceConfig,
+    provider: &ProviderName,
+) -> Result<Access> {
+    // Without settings the name is the adapter.
+    let settings = config
+        .edited
+        .providers
+        .get(provider)
+        .cloned()
+        .unwrap_or_default();
+    let adapter = registry::image(provider, &settings)?;
+    let holder = Holder {
+        config,
+        provider,
+        settings: &settings,
+        adapter: &adapter,
+    };
+    let opened = holder.current(deps)?;
+    Ok(Access {
+        settings,
+        adapter,
+        opened,
+    })
+}
+
+/// The way to a job that the provider has: the key that it was submitted under, at the host that this key is bound to. If
+/// the address of the provider has moved meanwhile, that is the old one, which the job's handle names. Where both cannot be
+/// had together, today's key at today's address is all there is.
+///
+/// # Errors
+/// As [`to_submit`].
+pub async fn to_resume<P: Ports>(
+    deps: &Deps<P>,
+    config: &InstanceConfig,
+    (provider, job, id): (&ProviderName, &JobRef, Option<&CredentialId>),
+    context: &CallContext,
+) -> Result<Access> {
+    let unset = ProviderSettings::default();
+    let settings = config.edited.providers.get(provider).unwrap_or(&unset);
+    let adapter = registry::image(provider, settings)?;
+    let holder = Holder {
+        config,
+        provider,
+        settings,
+        adapter: &adapter,
+    };
+    let opened = match id {
+        Some(id) => holder.submitted_under(deps, id, context).await,
+        None => None,
+    };
+    let Some(opened) = opened else {
+        return to_submit(deps, config, provider);
+    };
+    if opened.fits(&adapter) {
+        let settings = settings.clone();
+        return Ok(Access {
+            settings,
+            adapter,
+            opened,
+        });
+    }
+    let settings = ProviderSettings {
+        base_url: adapter.base_of(job),
+        ..settings.clone()
+    };
+    match registry::image(provider, &settings) {
+        Ok(adapter) if opened.fits(&adapter) => Ok(Access {
+            settings,
+            adapter,
+            opened,
+        }),
+        _ => {
+            tracing::warn!(
+                credential_id = id.map(CredentialId::as_str),
+                "the key that a job was submitted under belongs to another host; the current one is used"
+            );
+            to_submit(deps, config, provider)
+        }
     }
 }
 

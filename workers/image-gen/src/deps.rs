@@ -8,12 +8,15 @@ use auth::envelope::Keks;
 use errors::Result;
 use lookup::{Lookup, ServiceSource};
 use middleware::AppState;
-use platform::{CallContext, Ops, Ports, new_uuid};
+use platform::{CallContext, Clock, DbError, DbErrorKind, Ops, Ports, new_uuid};
 use provider_driver::Driver;
 use r2_manager::UrlForms;
 use rate_limiter::LimiterClient;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Between the two attempts of a read, in milliseconds.
+const READ_AGAIN_MS: u64 = 20;
 
 /// Where configurations come from.
 pub type Source<P> = ServiceSource<<P as Ports>::Service>;
@@ -227,6 +230,24 @@ impl<P: Ports> Deps<P> {
     /// A new UUIDv7.
     pub fn uuid(&self) -> String {
         new_uuid(&self.clock, &self.random)
+    }
+
+    /// Reads the ledger by `ask`; a ledger that does not answer is asked once more.
+    ///
+    /// # Errors
+    /// The second failure, or the first one that asking again does not mend.
+    pub async fn read<T, F>(&self, ask: impl Fn() -> F + Send) -> Result<T, DbError>
+    where
+        F: Future<Output = Result<T, DbError>> + Send,
+        T: Send,
+    {
+        match ask().await {
+            Err(error) if error.kind == DbErrorKind::Unavailable => {
+                self.clock.sleep(READ_AGAIN_MS).await;
+                ask().await
+            }
+            done => done,
+        }
     }
 
     /// The configuration of an instance for work without a caller.

@@ -43,7 +43,10 @@ impl<P: Ports> Run<P> {
             lease: &lease,
             deadline: self.deadline,
         };
+        report.provider_since_ms = Some(started_ms);
+        self.note(report);
         let mut outcome = attempt.work(start).await;
+        report.provider_since_ms = None;
         if let Err(Trouble::Provider(error)) = &mut outcome {
             settling::forget_prompt(&mut error.internal, &report.job.request.prompt);
         }
@@ -139,7 +142,10 @@ impl<P: Ports> Run<P> {
                     Code::StorageError,
                     "The image was made and could not be stored yet.",
                 )
-                .with_internal(cause);
+                .with_internal(cause)
+                .with_detail("kind", "storage")
+                .with_detail("provider", candidate.provider.as_str())
+                .with_detail("model", candidate.model.as_str());
                 report.cost_usd_micros = cost.usd_micros;
                 if resumable {
                     // The lease is kept: its deadline wakes the consumer, by when the bucket may be back.

@@ -7,7 +7,7 @@ use crate::credentials;
 use crate::deps::Deps;
 use crate::idempotency::{self, Asked, Claimed, Ownership, claim_key};
 use crate::jobs::{Found, find};
-use crate::run::{End, Report, Run};
+use crate::run::{End, Progress, Report, Run};
 use crate::validate::{refuse_credential, validate};
 use ::jobs::{Deadline, final_error};
 use api_types::{
@@ -111,7 +111,7 @@ pub async fn serve<P: Ports>(
     asked: Request,
 ) -> Served {
     match begin(deps, context, caller, asked).await {
-        Ok(Begun::Replay(found, config)) => replay(deps, &config, *found),
+        Ok(Begun::Replay(found, config)) => replay(deps, context, &config, *found),
         Ok(Begun::Run(admitted)) => wait(deps, context, *admitted).await,
         Err(error) => Served::refused(error),
     }
@@ -187,12 +187,14 @@ async fn begin<P: Ports>(
         .or_else(|| config.edited.r2_bucket.clone())
         .filter(|name| deps.buckets.has(name))
         .unwrap_or_else(|| deps.buckets.default_name().to_owned());
-    // Only the answer shows why others were passed over.
-    let skipped = if request.explain {
-        planned.skipped
-    } else {
-        Vec::new()
-    };
+    // Only the answer shows why others were passed over, and how these compare.
+    let (mut candidates, mut skipped) = (planned.candidates, Vec::new());
+    if request.explain {
+        skipped = planned.skipped;
+        for (candidate, score) in candidates.iter_mut().zip(planned.scores) {
+            candidate.score = Some(score);
+        }
+    }
     request.instance_id = None;
     request.project_id = None;
     let job = GenerateJob {
@@ -207,7 +209,7 @@ async fn begin<P: Ports>(
             user_id: caller.auth.user.as_ref().map(|user| user.user_id.clone()),
         },
         request,
-        candidates: planned.candidates,
+        candidates,
         candidate: 0,
         attempt_no: 1,
         max_attempts: config.edited.routing.max_attempts,
@@ -292,7 +294,9 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
         timeout_ms,
     } = admitted;
     let deadline = Deadline::after(context.started_ms(), u64::from(timeout_ms));
+    let progress = Arc::new(Progress::default());
     let run = Run {
+        progress: Some(Arc::clone(&progress)),
         deps: deps.clone(),
         config: Arc::clone(&config),
         context: call(context),
@@ -318,9 +322,9 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
     .shared();
     deps.background.spawn(work.clone().map(|_| ()));
     let timer = pin!(deps.clock.sleep(deadline.left_ms(deps.clock.now_ms())));
-    let report = match select(work, timer).await {
-        Either::Left((report, _)) => Some(report),
-        Either::Right(_) => None,
+    let mut report = match select(work, timer).await {
+        Either::Left((report, _)) => (*report).clone(),
+        Either::Right(_) => progress.so_far(&job, deps.clock.now_ms()),
     };
     let late = || {
         answer::of_job(
@@ -333,25 +337,19 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
         )
     };
     let mut headers = HeaderMap::new();
-    let outcome = match &report {
-        None => {
-            set(&mut headers, "x-switchyard-job-id", job.job_id.as_str());
-            Err(late())
-        }
-        Some(report) => {
-            for (name, start_ms, end_ms) in &report.timings {
-                context.timing(name, *start_ms, *end_ms);
-            }
-            let mut report = (**report).clone();
-            if report.parked {
-                await_job(deps, &config, context, deadline, &mut report).await;
-            }
-            let total_ms = deps.clock.now_ms() - context.started_ms();
-            answer::headers(&mut headers, &report, u64::try_from(total_ms).unwrap_or(0));
-            outcome_of(deps, &config, &report, late)
-        }
-    };
+    for (name, start_ms, end_ms) in &report.timings {
+        context.timing(name, *start_ms, *end_ms);
+    }
+    if report.parked {
+        await_job(deps, &config, context, deadline, &mut report).await;
+    }
+    answer::headers(&mut headers, &report, total_ms(deps, context));
+    let outcome = outcome_of(deps, &config, &report, late);
     Served { outcome, headers }
+}
+
+fn total_ms<P: Ports>(deps: &Deps<P>, context: &Context) -> u64 {
+    u64::try_from(deps.clock.now_ms() - context.started_ms()).unwrap_or(0)
 }
 
 /// Waits for a job that the consumer runs.
@@ -414,14 +412,18 @@ fn outcome_of<P: Ports>(
 }
 
 /// The first answer again, rendered from the job.
-fn replay<P: Ports>(deps: &Deps<P>, config: &InstanceConfig, found: Found) -> Served {
+fn replay<P: Ports>(
+    deps: &Deps<P>,
+    context: &Context,
+    config: &InstanceConfig,
+    found: Found,
+) -> Served {
     let mut headers = HeaderMap::new();
-    set(&mut headers, "idempotent-replayed", "true");
-    set(
-        &mut headers,
-        "x-switchyard-job-id",
-        found.view.job_id.as_str(),
+    headers.insert(
+        HeaderName::from_static("idempotent-replayed"),
+        HeaderValue::from_static("true"),
     );
+    answer::replayed(&mut headers, &found.view, total_ms(deps, context));
     let error = final_error(&found.view);
     let outcome = match (found.view.result, error) {
         (Some(mut response), _) => {
@@ -436,10 +438,4 @@ fn replay<P: Ports>(deps: &Deps<P>, config: &InstanceConfig, found: Found) -> Se
 
 fn call(context: &Context) -> CallContext {
     context.call().clone()
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
 }

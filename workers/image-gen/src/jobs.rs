@@ -4,7 +4,7 @@
 
 use crate::answer;
 use crate::deps::Deps;
-use ::jobs::{Deadline, newest};
+use ::jobs::{Deadline, eta_ms, newest};
 use api_types::{
     AttemptState, GenerateJob, InstanceConfig, InstanceId, JobId, JobView, ProviderName,
     StateQuery, StateReply, Visibility, limiter_object_name,
@@ -84,6 +84,11 @@ pub async fn get_job<P: Ports>(
         let changed = *known.get_or_insert(version) != version;
         let left_ms = end.left_ms(deps.clock.now_ms());
         if changed || found.view.state.is_final() || left_ms == 0 {
+            let now_ms = deps.clock.now_ms();
+            let stats = deps.memory.stats(&config.instance_id, now_ms);
+            let known = stats.get(&found.view.provider);
+            let median_ms = known.map_or(0, |stats| stats.median_ms);
+            found.view.eta_ms = eta_ms(&found.view, median_ms, now_ms);
             if let Some(result) = &mut found.view.result {
                 answer::fill_urls(&deps, config, found.visibility, result);
             }
@@ -106,11 +111,10 @@ pub async fn find<P: Ports>(
     job_id: &JobId,
     context: &CallContext,
 ) -> Result<Option<Found>> {
-    let row = store::ledger::job(&deps.database, &config.instance_id, job_id).await;
-    let row = row.map_err(Error::from);
-    let (stored, failure) = match row {
+    let row = deps.read(|| store::ledger::job(&deps.database, &config.instance_id, job_id));
+    let (stored, failure) = match row.await {
         Ok(stored) => (stored, None),
-        Err(error) => (None, Some(error)),
+        Err(error) => (None, Some(Error::from(error))),
     };
     let Some(stored) = stored else {
         let objects = objects_of(&config.instance_id, &config.edited.providers, None);

@@ -28,6 +28,7 @@ pub mod running;
 pub mod settling;
 pub mod storing;
 pub mod sweep;
+pub mod unready;
 pub mod validate;
 
 pub use routes::routes;
@@ -39,8 +40,8 @@ use middleware::Props;
 use platform::Ops;
 use platform_workers::{WorkerPorts, queue_text};
 use worker::{
-    Context, Env, Error, MessageBatch, MessageExt, QueueRetryOptionsBuilder, Result,
-    ScheduleContext, ScheduledEvent, event,
+    Context, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, Result, ScheduleContext,
+    ScheduledEvent, event,
 };
 
 /// Messages of one batch that are worked on at the same time.
@@ -50,8 +51,17 @@ const AT_ONCE: usize = 4;
 #[event(fetch)]
 async fn fetch(raw: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
     let ports = WorkerPorts::of_event(&env, &context, Ops::default());
-    let deps = bindings::deps(&env, &ports).map_err(|e| Error::RustError(e.to_string()))?;
     let mut request = platform_workers::request(raw)?;
+    let deps = match bindings::deps(&env, &ports) {
+        Ok(deps) => deps,
+        Err(error) => {
+            let missing = bindings::missing_parts(&env, &ports);
+            tracing::error!(%error, ?missing, "the worker is not set up");
+            let request_id = platform::new_uuid(&ports.clock(), &ports.random());
+            let answer = unready::answer(request.uri().path(), &missing, &request_id);
+            return platform_workers::respond(answer).await;
+        }
+    };
     let props = platform_workers::props(&context);
     // An instance that is not one matches nothing, so it must not pass as "any".
     let instance_id = props

@@ -13,18 +13,63 @@ const MAX_AGE_MS: i64 = 30_000;
 const REPORT_AGAIN_MS: i64 = 300_000;
 /// What could not be reported is news again after that long, in milliseconds.
 const REPORT_RETRY_MS: i64 = 5_000;
-/// Of each kind; all are dropped when there are more.
+/// Of each kind but opened keys.
 const MAX_VALUES: usize = 500;
+/// Opened keys. One that leaves is overwritten by its type.
+const MAX_SECRETS: usize = 50;
 
-type Aged<K, V> = Mutex<BTreeMap<K, (i64, V)>>;
+/// Values with the time that each was put at. The oldest one makes room.
+struct Aged<K, V> {
+    values: Mutex<BTreeMap<K, (i64, V)>>,
+    max: usize,
+    max_age_ms: i64,
+}
+
+impl<K: Ord + Clone, V> Aged<K, V> {
+    fn new(max: usize, max_age_ms: i64) -> Self {
+        Self {
+            values: Mutex::default(),
+            max,
+            max_age_ms,
+        }
+    }
+
+    /// What is not too old; the rest is dropped.
+    fn fresh(&self, now_ms: i64) -> MutexGuard<'_, BTreeMap<K, (i64, V)>> {
+        let mut values = lock(&self.values);
+        values.retain(|_, (at_ms, _)| now_ms - *at_ms < self.max_age_ms);
+        values
+    }
+
+    fn put(&self, key: K, value: V, now_ms: i64) {
+        let mut values = self.fresh(now_ms);
+        if values.len() >= self.max && !values.contains_key(&key) {
+            let oldest = values.iter().min_by_key(|(_, (at_ms, _))| *at_ms);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                values.remove(&oldest);
+            }
+        }
+        values.insert(key, (now_ms, value));
+    }
+}
 
 /// The memory of one isolate.
-#[derive(Default)]
 pub struct Memory {
     stats: Aged<(InstanceId, ProviderName), LimiterStats>,
     secrets: Aged<(CredentialId, i64), Opened>,
     unreadable: Mutex<BTreeSet<(CredentialId, i64)>>,
     reported: Aged<CredentialId, CredentialOutcome>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            stats: Aged::new(MAX_VALUES, MAX_AGE_MS),
+            secrets: Aged::new(MAX_SECRETS, MAX_AGE_MS),
+            unreadable: Mutex::default(),
+            reported: Aged::new(MAX_VALUES, REPORT_AGAIN_MS),
+        }
+    }
 }
 
 impl std::fmt::Debug for Memory {
@@ -37,17 +82,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn put<K: Ord, V>(map: &Aged<K, V>, key: K, value: V, now_ms: i64) {
-    let mut map = lock(map);
-    if map.len() >= MAX_VALUES {
-        map.retain(|_, (at_ms, _)| now_ms - *at_ms < MAX_AGE_MS);
-    }
-    if map.len() >= MAX_VALUES {
-        map.clear();
-    }
-    map.insert(key, (now_ms, value));
-}
-
 impl Memory {
     /// What the limiter object of that provider has seen lately.
     pub fn note_stats(
@@ -58,7 +92,7 @@ impl Memory {
         now_ms: i64,
     ) {
         let key = (instance_id.clone(), provider.clone());
-        put(&self.stats, key, stats, now_ms);
+        self.stats.put(key, stats, now_ms);
     }
 
     /// All that is known of an instance's providers and not too old.
@@ -67,34 +101,33 @@ impl Memory {
         instance_id: &InstanceId,
         now_ms: i64,
     ) -> BTreeMap<ProviderName, LimiterStats> {
-        lock(&self.stats)
+        self.stats
+            .fresh(now_ms)
             .iter()
-            .filter(|((instance, _), (at_ms, _))| {
-                instance == instance_id && now_ms - at_ms < MAX_AGE_MS
-            })
+            .filter(|((instance, _), _)| instance == instance_id)
             .map(|((_, provider), (_, stats))| (provider.clone(), *stats))
             .collect()
     }
 
     /// Keeps an opened provider key: what is used where that version of the configuration names `id`.
     pub fn keep_secret(&self, id: &CredentialId, config_version: i64, opened: Opened, now_ms: i64) {
-        put(&self.secrets, (id.clone(), config_version), opened, now_ms);
+        self.secrets
+            .put((id.clone(), config_version), opened, now_ms);
     }
 
     /// Whether what a provider made of a key is worth a report: news at once, the same again after five minutes.
     pub fn is_news(&self, id: &CredentialId, outcome: CredentialOutcome, now_ms: i64) -> bool {
-        let known = lock(&self.reported).get(id).copied();
-        let told =
-            known.is_some_and(|(at_ms, told)| told == outcome && now_ms - at_ms < REPORT_AGAIN_MS);
+        let known = self.reported.fresh(now_ms).get(id).copied();
+        let told = known.is_some_and(|(_, told)| told == outcome);
         if !told {
-            put(&self.reported, id.clone(), outcome, now_ms);
+            self.reported.put(id.clone(), outcome, now_ms);
         }
         !told
     }
 
     /// What was news at `asked_ms` did not arrive: with the next use of the key it is news again, soon but not at once.
     pub fn not_told(&self, id: &CredentialId, asked_ms: i64) {
-        if let Some((at_ms, _)) = lock(&self.reported).get_mut(id)
+        if let Some((at_ms, _)) = lock(&self.reported.values).get_mut(id)
             && *at_ms == asked_ms
         {
             *at_ms = asked_ms - REPORT_AGAIN_MS + REPORT_RETRY_MS;
@@ -112,9 +145,9 @@ impl Memory {
 
     /// An opened provider key of that version of the configuration.
     pub fn secret(&self, id: &CredentialId, config_version: i64, now_ms: i64) -> Option<Opened> {
-        lock(&self.secrets)
+        self.secrets
+            .fresh(now_ms)
             .get(&(id.clone(), config_version))
-            .filter(|(at_ms, _)| now_ms - at_ms < MAX_AGE_MS)
             .map(|(_, opened)| opened.clone())
     }
 }
@@ -145,11 +178,44 @@ mod tests {
         let id = CredentialId::parse("0199a1c2-0000-7000-8000-000000000001").unwrap();
         let opened = Opened {
             id: Some(id.clone()),
+            host: "h".to_owned(),
             secret: ProviderSecret::of_key("k"),
         };
         memory.keep_secret(&id, 1, opened, 0);
         assert!(memory.secret(&id, 1, 1).is_some());
         assert!(memory.secret(&id, 2, 1).is_none());
+    }
+
+    #[test]
+    fn few_opened_keys_are_kept_and_not_for_long() {
+        let memory = Memory::default();
+        let id =
+            |n: usize| CredentialId::parse(&format!("0199a1c2-0000-7000-8000-{n:012}")).unwrap();
+        let keep = |n: usize, now_ms| {
+            let opened = Opened {
+                id: Some(id(n)),
+                host: "h".to_owned(),
+                secret: ProviderSecret::of_key("k"),
+            };
+            memory.keep_secret(&id(n), 1, opened, now_ms);
+        };
+        for n in 0..MAX_SECRETS {
+            keep(n, n as i64);
+        }
+        // The oldest makes room for another one, and only for another one.
+        keep(7, 100);
+        assert!(memory.secret(&id(0), 1, 100).is_some());
+        keep(MAX_SECRETS, 101);
+        assert!(memory.secret(&id(0), 1, 101).is_none());
+        for n in 1..=MAX_SECRETS {
+            assert!(memory.secret(&id(n), 1, 101).is_some(), "{n}");
+        }
+        assert_eq!(lock(&memory.secrets.values).len(), MAX_SECRETS);
+        // What is too old is not only not used: it is gone.
+        assert!(memory.secret(&id(1), 1, 1 + MAX_AGE_MS).is_none());
+        assert_eq!(lock(&memory.secrets.values).len(), MAX_SECRETS - 1);
+        assert!(memory.secret(&id(1), 1, 200 + MAX_AGE_MS).is_none());
+        assert!(lock(&memory.secrets.values).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! In scope: their words to ours and back. Out of scope: errors in their shape (middleware), the run (`generate`).
 
+use crate::credentials;
 use crate::deps::Deps;
 use crate::generate::{Request, Served, serve};
 use api_types::{
@@ -170,6 +171,7 @@ fn storage(error: &PortError) -> Error {
         Code::StorageError,
         "The image is stored and cannot be read right now.",
     )
+    .with_detail("kind", "storage")
     .with_internal(error.to_string())
 }
 
@@ -263,14 +265,15 @@ fn models<P: Ports>(deps: &Deps<P>, caller: &Caller) -> Result<Vec<OpenAiModel>>
     let config = caller.config()?;
     let now_ms = deps.clock.now_ms();
     let stats = deps.memory.stats(&config.instance_id, now_ms);
-    let allowed = &config.edited.routing.models;
-    Ok(catalog(config, Timestamp(now_ms))
+    let mut openable: BTreeMap<&ProviderName, bool> = BTreeMap::new();
+    let entries = catalog(config, Timestamp(now_ms));
+    Ok(entries
         .iter()
         .filter(|entry| {
-            allowed.is_empty()
-                || allowed
-                    .iter()
-                    .any(|name| *name == entry.model || *name == model_id(entry))
+            // A key that does not open is as good as none.
+            *openable
+                .entry(&entry.provider)
+                .or_insert_with(|| credentials::usable(deps, config, &entry.provider).is_ok())
         })
         .map(|entry| model(entry, &stats))
         .collect())

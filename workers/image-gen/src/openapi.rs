@@ -299,11 +299,12 @@ fn answer_schemas(schemas: &mut Map<String, Value>) {
             "request_id": {"type": "string"}, "job_id": {"type": "string"}, "cost_usd_micros": nullable("integer"),
             "cost_basis": {"enum": ["reported", "table", "upper", "none"]}, "attempts": {"type": "integer"}, "withheld": {"type": "integer"},
             "images": {"type": "array", "items": reference("StoredImage")}, "effective": {"type": "object"},
-            "warnings": {"type": "array", "items": reference("Warning")}, "usage": reference("ImageUsage"), "route": {"type": "object"},
+            "warnings": {"type": "array", "items": reference("Warning")}, "usage": reference("ImageUsage"), "route": reference("Route"),
         }),
     );
     schemas.insert("GenerateResponse".to_owned(), generated);
     let integer = json!({"type": "integer"});
+    schemas.insert("Route".to_owned(), route());
     let usage = object(
         &[
             "input_tokens",
@@ -340,7 +341,8 @@ fn answer_schemas(schemas: &mut Map<String, Value>) {
             "job_id": {"type": "string"}, "state": {"enum": ["queued", "running", "unknown", "succeeded", "failed", "cancelled", "dead"]},
             "stage": {"enum": ["admitted", "submitting", "polling", "fetching", "storing", null]}, "version": {"type": "integer"},
             "instance_id": {"type": "string"}, "project_id": nullable("string"), "provider": {"type": "string"}, "model": {"type": "string"},
-            "attempts": {"type": "integer"}, "cost_usd_micros": nullable("integer"), "estimate_usd_micros": nullable("integer"),
+            "attempts": {"type": "integer"}, "position": nullable("integer"), "eta_ms": nullable("integer"),
+            "cost_usd_micros": nullable("integer"), "estimate_usd_micros": nullable("integer"),
             "cancel_requested": {"type": "boolean"}, "created_at": {"type": "string", "format": "date-time"},
             "updated_at": {"type": "string", "format": "date-time"},
             "result": {"oneOf": [reference("GenerateResponse"), {"type": "null"}]},
@@ -349,6 +351,34 @@ fn answer_schemas(schemas: &mut Map<String, Value>) {
         }),
     );
     schemas.insert("Job".to_owned(), job);
+}
+
+/// With `explain`: how the provider was chosen.
+fn route() -> Value {
+    let (text, integer) = (json!({"type": "string"}), json!({"type": "integer"}));
+    let score = object(
+        &["cost", "speed", "quality", "availability", "total"],
+        json!({"cost": integer, "speed": integer, "quality": integer, "availability": integer, "total": integer}),
+    );
+    let candidate = object(
+        &["provider", "model", "estimate_usd_micros", "score"],
+        json!({
+            "provider": text, "model": text, "estimate_usd_micros": nullable("integer"),
+            "score": {"oneOf": [score, {"type": "null"}]},
+        }),
+    );
+    let skipped = object(
+        &["provider", "model", "reason"],
+        json!({"provider": text, "model": text, "reason": text, "option": text, "detail": text}),
+    );
+    object(
+        &["candidates", "chosen", "attempts", "skipped"],
+        json!({
+            "candidates": {"type": "array", "items": candidate},
+            "chosen": object(&["provider", "model"], json!({"provider": text, "model": text})),
+            "attempts": integer, "skipped": {"type": "array", "items": skipped},
+        }),
+    )
 }
 
 fn openai_schemas(schemas: &mut Map<String, Value>) {
@@ -408,6 +438,7 @@ fn spoken(code: Code, openai: bool) -> (u16, &'static str) {
     match code {
         Code::AuthFailed if openai => (401, "invalid_api_key"),
         Code::RejectedBySafety if openai => (400, "moderation_blocked"),
+        Code::OptionUnsupported if openai => (400, "unsupported_parameter"),
         code => (code.status(), code.as_str()),
     }
 }

@@ -23,7 +23,7 @@ use jobs::Deadline;
 use platform::{Background, CallContext, Clock, Ports};
 use provider_adapters::{Flow, registry};
 use provider_driver::LeaseGrant;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Synchronous calls with a longer median are made by the consumer, in milliseconds.
 const MAX_INTERACTIVE_MS: u64 = 20_000;
@@ -58,6 +58,32 @@ pub struct Report {
     pub parked: bool,
     /// `(name, start, end)` of its parts, in milliseconds since the epoch.
     pub timings: Vec<(&'static str, i64, i64)>,
+    /// Since when a provider is at work, in milliseconds since the epoch.
+    pub provider_since_ms: Option<i64>,
+}
+
+/// What a run has done so far, for an answer that cannot wait for its end.
+#[derive(Default)]
+pub struct Progress(Mutex<Option<Report>>);
+
+impl Progress {
+    fn note(&self, report: &Report) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+    }
+
+    /// The report of a run that goes on.
+    pub fn so_far(&self, job: &GenerateJob, now_ms: i64) -> Report {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut report = noted.clone().unwrap_or_else(|| Report::new(job.clone()));
+        drop(noted);
+        // The answer names the job, whether or not its object has said already that it knows it.
+        report.known = true;
+        if let Some(since_ms) = report.provider_since_ms {
+            report.timings.push(("provider", since_ms, now_ms));
+            report.provider_ms += u64::try_from(now_ms - since_ms).unwrap_or(0);
+        }
+        report
+    }
 }
 
 /// A run and what it needs.
@@ -72,6 +98,8 @@ pub struct Run<P: Ports> {
     pub deadline: Deadline,
     /// A client waits, and may leave: slow synchronous calls go to the consumer, which nobody can disconnect.
     pub interactive: bool,
+    /// Where it notes what it does, for whoever may stop waiting.
+    pub progress: Option<Arc<Progress>>,
     /// Until when a job that no object knows may be begun: a claim of `Idempotency-Key` may be taken over after it.
     pub begin_by: Option<BeginBy>,
 }
@@ -128,11 +156,18 @@ impl Report {
             provider_ms: 0,
             parked: false,
             timings: Vec::new(),
+            provider_since_ms: None,
         }
     }
 }
 
 impl<P: Ports> Run<P> {
+    pub(crate) fn note(&self, report: &Report) {
+        if let Some(progress) = &self.progress {
+            progress.note(report);
+        }
+    }
+
     /// Runs the job from its current candidate on. `passed` is the failed attempt that it comes from.
     pub async fn start(&self, job: GenerateJob, passed: Option<Passed<P>>) -> Report {
         let mut report = Report::new(job);
@@ -168,6 +203,7 @@ impl<P: Ports> Run<P> {
             .get(report.job.candidate as usize)
             .cloned()
         {
+            self.note(report);
             let asked_ms = self.deps.clock.now_ms();
             if !report.known && self.begin_by.is_some_and(|by| by.ask.is_over(asked_ms)) {
                 return End::Failed(begun_too_late());

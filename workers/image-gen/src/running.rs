@@ -38,7 +38,8 @@ pub async fn running<P: Ports>(
     }
     let call = context.call();
     let mut jobs: BTreeMap<_, RunningJob> = BTreeMap::new();
-    for job in store::ledger::open_jobs(&deps.database, &instance_id, MOST).await? {
+    let rows = deps.read(|| store::ledger::open_jobs(&deps.database, &instance_id, MOST));
+    for job in rows.await? {
         jobs.insert(job.job_id.clone(), job);
     }
     let (open, uncounted) = ask(&deps, &instance_id, call).await?;
@@ -109,7 +110,9 @@ async fn objects_of<P: Ports>(
     instance_id: &InstanceId,
     context: &CallContext,
 ) -> Result<BTreeSet<ProviderName>> {
-    let known = store::ledger::limiter_objects_of(&deps.database, instance_id).await?;
+    let known = deps
+        .read(|| store::ledger::limiter_objects_of(&deps.database, instance_id))
+        .await?;
     let mut providers: BTreeSet<ProviderName> = known
         .iter()
         .filter_map(|object| object.name.rsplit_once(':'))

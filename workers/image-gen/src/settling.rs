@@ -41,6 +41,18 @@ fn job_error(error: &Error) -> JobError {
     }
 }
 
+/// What an attempt cost: what the provider has told, else what the table says of what was asked for. A price that nobody
+/// knows stays unknown.
+pub fn cost(told: ActualCost, candidate: &JobCandidate) -> ActualCost {
+    match told.usd_micros {
+        Some(_) => told,
+        None => ActualCost {
+            usd_micros: candidate.estimate_usd_micros,
+            basis: CostBasis::Table,
+        },
+    }
+}
+
 /// Stored images: a success, unless a strict check refuses them. Either way they were paid for.
 pub fn produced<P: Ports>(lease: &Lease<P>, produced: &Produced) -> Settle {
     let (outcome, error) = if produced.rejected {
@@ -181,6 +193,21 @@ pub fn log_attempt(
         job_id = job.job_id.as_str(),
         "provider attempt"
     );
+    match outcome {
+        Ok(produced) => {
+            let told = ActualCost {
+                usd_micros: produced.cost_usd_micros,
+                basis: produced.cost_basis,
+            };
+            warn_of_drift(candidate, job, told);
+        }
+        Err(Trouble::Provider(error)) if error.billed == Some(Billed::Yes) => {
+            if let Some(told) = error.cost {
+                warn_of_drift(candidate, job, told);
+            }
+        }
+        Err(_) => {}
+    }
     // The vendor's own words are redacted by the driver; they are for the log only.
     if let Err(Trouble::Provider(error)) = outcome
         && !error.internal.is_empty()
@@ -191,6 +218,30 @@ pub fn log_attempt(
             "the provider failed"
         );
     }
+}
+
+/// Says that the table is wrong, or that something else was charged for than what was asked for.
+fn warn_of_drift(candidate: &JobCandidate, job: &GenerateJob, told: ActualCost) {
+    let (CostBasis::Reported, Some(reported), Some(table)) =
+        (told.basis, told.usd_micros, candidate.estimate_usd_micros)
+    else {
+        return;
+    };
+    if is_drift(table, reported) {
+        tracing::warn!(
+            provider = candidate.provider.as_str(),
+            model = candidate.model,
+            table_usd_micros = table,
+            reported_usd_micros = reported,
+            job_id = job.job_id.as_str(),
+            "price_drift"
+        );
+    }
+}
+
+/// Whether two prices are more than 5 % of the table's apart.
+fn is_drift(table: i64, reported: i64) -> bool {
+    i128::from(table.abs_diff(reported)) * 100 > i128::from(table) * 5
 }
 
 /// The event `usage`, at the settle that ends an attempt.
@@ -214,6 +265,22 @@ pub fn log_usage(job: &GenerateJob, settle: &Settle) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn five_per_cent_of_the_table_are_no_drift() {
+        for (table, reported, drift) in [
+            (60_000, 60_000, false),
+            (60_000, 63_000, false),
+            (60_000, 57_000, false),
+            (60_000, 63_001, true),
+            (60_000, 56_999, true),
+            (60_000, 0, true),
+            (0, 0, false),
+            (0, 1, true),
+        ] {
+            assert_eq!(is_drift(table, reported), drift, "{table} {reported}");
+        }
+    }
 
     #[test]
     fn a_quoted_prompt_ends_the_text() {

@@ -31,7 +31,8 @@ pub async fn run<P: Ports>(deps: &Deps<P>) -> Swept {
     };
     let now_ms = deps.clock.now_ms();
     let mut failure = String::new();
-    let names = match store::ledger::limiter_objects(&deps.database, now_ms).await {
+    let known = deps.read(|| store::ledger::limiter_objects(&deps.database, now_ms));
+    let names = match known.await {
         Ok(known) => {
             let instances: BTreeSet<String> = known
                 .iter()

@@ -9,6 +9,8 @@
 mod answer;
 #[path = "http/canary.rs"]
 mod canary;
+#[path = "http/cost.rs"]
+mod cost;
 #[path = "http/crash.rs"]
 mod crash;
 #[path = "http/credentials.rs"]

@@ -193,6 +193,7 @@ async fn a_key_is_asked_for_by_its_id_or_as_the_current_one() {
         let found = source.credential(&instance, &provider, asked, &context);
         let expected = SealedCredential {
             credential_id: id.clone(),
+            host: "api.ideogram.ai".to_owned(),
             ciphertext: Ciphertext("v1.k1.a.b".to_owned()),
         };
         assert_eq!(found.await.unwrap(), expected);

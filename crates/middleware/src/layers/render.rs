@@ -119,6 +119,7 @@ fn openai(error: &Error) -> (StatusCode, String) {
         Code::AuthFailed => (401, "invalid_api_key"),
         Code::BudgetExceeded => (429, "insufficient_quota"),
         Code::RejectedBySafety => (400, "moderation_blocked"),
+        Code::OptionUnsupported => (400, "unsupported_parameter"),
         code => (code.status(), code.as_str()),
     };
     let kind = match (error.code, status) {

@@ -7,7 +7,7 @@ use super::{about_job, about_probe, about_submit, add_request_id, blank_image, j
 use crate::capability::Model;
 use crate::classify::{self, Verdict};
 use crate::error::{Accepted, Advice, Kind, ProviderError};
-use crate::registry::Profile;
+use crate::registry::{Profile, below};
 use crate::types::{
     ActualCost, Body, Flow, FormatContext, JobResult, JobStatus, OutboundRequest, ParseContext,
     Parsed, Phase, ProbeReport, RawResponse,
@@ -16,6 +16,7 @@ use crate::wire;
 use api_types::{Billed, ImageOptions, ImageResult, ImageState, JobRef, Warning};
 use http::Method;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 const SUBMIT_MS: u64 = 30_000;
 const STATUS_MS: u64 = 15_000;
@@ -64,7 +65,7 @@ impl Ideogram {
     }
 
     pub(super) fn job_request(&self, phase: Phase, job: &JobRef) -> OutboundRequest {
-        let url = self.profile.url(&["v2", "generations", &job.job_id]);
+        let url = self.poll_url(&job.job_id);
         let timeout_ms = if phase == Phase::Status {
             STATUS_MS
         } else {
@@ -79,6 +80,17 @@ impl Ideogram {
             about_job(job),
             timeout_ms,
         )
+    }
+
+    /// The base below which a job was submitted; `None` when its handle names no address of ours.
+    pub(super) fn base_of(&self, job: &JobRef) -> Option<String> {
+        let Some(poll_url) = &job.poll_url else {
+            return Some(self.profile.data().base_url.clone());
+        };
+        let poll_url = Url::parse(poll_url).ok()?;
+        let mut base = poll_url.clone();
+        base.path_segments_mut().ok()?.pop().pop().pop();
+        (below(&base, &poll_path(&job.job_id)) == poll_url).then(|| base.to_string())
     }
 
     pub(super) fn probe_request(&self) -> OutboundRequest {
@@ -144,13 +156,22 @@ impl Ideogram {
         error
     }
 
+    /// The handle names where the job lives, unless that is the vendor's own address: settings may change meanwhile.
     fn handle(&self, context: &ParseContext<'_>, id: &str) -> JobRef {
-        job_ref(
+        let mut job = job_ref(
             self.profile.label(),
             context,
             id.to_owned(),
             self.profile.data().result_ttl_s,
-        )
+        );
+        if !self.profile.is_vendors_own() {
+            job.poll_url = Some(self.poll_url(id).to_string());
+        }
+        job
+    }
+
+    fn poll_url(&self, id: &str) -> Url {
+        self.profile.url(&poll_path(id))
     }
 
     fn accepted(
@@ -218,7 +239,10 @@ impl Ideogram {
         response: &RawResponse,
         context: &ParseContext<'_>,
     ) -> Result<JobResult, ProviderError> {
-        let reported = body.get("usage_cost_usd_micros").and_then(Value::as_i64);
+        let reported = body
+            .get("usage_cost_usd_micros")
+            .and_then(Value::as_i64)
+            .filter(|reported| *reported >= 0);
         let about = context.about;
         let items = body
             .get("data")
@@ -322,6 +346,10 @@ fn refusal(
         verdict,
         context.now,
     ))
+}
+
+fn poll_path(id: &str) -> [&str; 3] {
+    ["v2", "generations", id]
 }
 
 fn is_id(id: &str) -> bool {

@@ -154,6 +154,15 @@ impl ImageAdapter {
         }
     }
 
+    /// The base URL below which a job was submitted, by its handle: the settings may name another one by now. `None` where
+    /// the handle does not say.
+    pub fn base_of(&self, job: &JobRef) -> Option<String> {
+        match self {
+            Self::Ideogram(adapter) => adapter.base_of(job),
+            Self::OpenAi(_) => None,
+        }
+    }
+
     /// The call that asks for a job's result; `None` for a synchronous vendor.
     pub fn result_request(&self, job: &JobRef) -> Option<OutboundRequest> {
         match self {

@@ -89,6 +89,8 @@ fn stored_job(row: &Row) -> Result<StoredJob, DbError> {
         provider: ProviderName::parse(text("provider")?).map_err(|_| unreadable("provider"))?,
         model: text("model")?.to_owned(),
         attempts: u32::try_from(int("attempts")?).map_err(|_| unreadable("attempts"))?,
+        position: None,
+        eta_ms: None,
         cost_usd_micros: row.int("cost"),
         estimate_usd_micros: row.int("estimate"),
         cancel_requested: row.flag("cancel_requested"),

@@ -85,6 +85,7 @@ pub(crate) fn stored_job(n: u32, images: u32) -> GenerateJob {
             estimate_usd_micros: Some(60_000),
             upper_usd_micros: Some(60_000),
             price_version: Some("2026-11-16".to_owned()),
+            score: None,
         }],
         candidate: 0,
         attempt_no: 1,

@@ -2,7 +2,7 @@
 
 use crate::answer::{ok, refused};
 use crate::support::{IDEOGRAM_KEY, NEW_IDEOGRAM_KEY, OPENAI_KEY, Stage, request};
-use crate::vendors::Act;
+use crate::vendors::{Act, GATEWAY_HOST};
 use api_types::JobState;
 use errors::Code;
 use platform::fakes::When;
@@ -261,4 +261,89 @@ async fn a_request_that_reads_a_key_again_may_die_anywhere() {
         }
     }
     panic!("it never ends");
+}
+
+const VENDOR: (&str, &str) = ("https://api.ideogram.ai", "api.ideogram.ai");
+const GATEWAY: (&str, &str) = ("https://gateway.example.com/acme/ideogram", GATEWAY_HOST);
+
+/// A job that was submitted at the first address and goes on after the provider has moved to the second, with another key.
+async fn submitted_then_moved(
+    from: (&str, &str),
+    to: (&str, &str),
+    said_host: &str,
+) -> (Stage, JobState) {
+    let stage = Stage::new();
+    if from != VENDOR {
+        stage.place_ideogram(from.0, from.1);
+    }
+    stage.vendors.act([Act::Finish { polls: 6 }]);
+    let mut asked = request("ideogram");
+    asked["timeout_ms"] = json!(1_500);
+    let response = stage.post("/generate", asked).await;
+    let details = refused(&response, 504, Code::ProviderTimeout);
+    let new = stage.rebind_ideogram(to.1, said_host);
+    stage.configure(|config| config["providers"]["ideogram"]["base_url"] = json!(to.0));
+    stage.publish_rotated(&new);
+    stage.get("/v1/models").await;
+    stage.pass(120_000).await;
+    let job = stage.job(details["job_id"].as_str().unwrap()).await;
+    assert_eq!(stage.vendors.charged().len(), 1);
+    // Whatever happens, each key goes to the host that it is bound to and nowhere else.
+    for (host, key) in stage.vendors.sent() {
+        let bound = if key == "ideogram-new" { to.1 } else { from.1 };
+        assert_eq!(host, bound, "{key}");
+    }
+    (stage, job.state)
+}
+
+#[tokio::test]
+async fn a_job_is_polled_where_its_key_belongs_after_the_provider_has_moved() {
+    for (from, to) in [(VENDOR, GATEWAY), (GATEWAY, VENDOR)] {
+        let (stage, state) = submitted_then_moved(from, to, from.1).await;
+        assert_eq!(state, JobState::Succeeded, "{from:?}");
+        let polled = stage.ports.http.requests();
+        let polls: Vec<_> = polled
+            .iter()
+            .filter(|request| request.url.contains("/v2/generations/"))
+            .collect();
+        assert!(polls.len() >= 6);
+        for poll in polls {
+            assert!(poll.url.starts_with(from.0), "{}", poll.url);
+            assert_eq!(poll.headers["api-key"], "ideogram-secret");
+        }
+        // New work goes to the new address with the new key.
+        ok(&stage.generate("ideogram").await);
+        assert!(
+            stage
+                .vendors
+                .sent()
+                .contains(&(to.1.to_owned(), "ideogram-new".to_owned()))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_said_to_belong_to_another_host_does_not_open() {
+    let (stage, state) = submitted_then_moved(VENDOR, GATEWAY, GATEWAY_HOST).await;
+    // The gateway speaks to the same vendor, so the current key finds the job there.
+    assert_eq!(state, JobState::Succeeded);
+    let key = |host: &str, key: &str| (host.to_owned(), key.to_owned());
+    let sent = [
+        key(VENDOR.1, "ideogram-secret"),
+        key(GATEWAY_HOST, "ideogram-new"),
+    ];
+    assert_eq!(stage.vendors.sent(), sent.into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_rejected_key_is_not_renewed_with_one_of_another_host() {
+    let stage = Stage::new();
+    // The configuration that this worker has does not know of the move yet.
+    stage.rebind_ideogram(GATEWAY.1, VENDOR.1);
+    stage.vendors.reject_keys(&["ideogram-secret"]);
+    refused(&stage.generate("ideogram").await, 502, Code::ProviderAuth);
+    assert!(stage.vendors.charged().is_empty());
+    assert_eq!(stage.asked_keys(), ["production/ideogram"]);
+    let sent: Vec<_> = stage.vendors.sent().into_iter().collect();
+    assert_eq!(sent, [(VENDOR.1.to_owned(), "ideogram-secret".to_owned())]);
 }

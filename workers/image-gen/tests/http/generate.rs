@@ -197,6 +197,38 @@ async fn public_images_get_open_urls_and_explain_tells_the_route() {
 }
 
 #[tokio::test]
+async fn explain_shows_how_the_candidates_compare() {
+    let stage = Stage::new();
+    let mut asked = request("ideogram");
+    asked.as_object_mut().unwrap().remove("fallback");
+    asked["explain"] = json!(true);
+    let body = ok(&stage.post("/generate", asked.clone()).await);
+    let candidates = body["route"]["candidates"].as_array().unwrap();
+    let named: Vec<&str> = candidates
+        .iter()
+        .map(|candidate| candidate["provider"].as_str().unwrap())
+        .collect();
+    assert_eq!(named, ["ideogram", "openai"]);
+    // OpenAI's is the cheaper one and of the higher tier; the asked-for provider comes first all the same.
+    assert_eq!(candidates[1]["score"]["cost"], 1_000);
+    assert!(candidates[0]["score"]["cost"].as_u64().unwrap() < 1_000);
+    for candidate in candidates {
+        let score = &candidate["score"];
+        for part in ["cost", "speed", "quality", "availability"] {
+            assert!(score[part].as_u64().unwrap() <= 1_000, "{part}: {score}");
+        }
+        assert!(score["total"].as_u64().unwrap() > 0);
+    }
+    // The stored job tells the same.
+    stage.pass(2_000).await;
+    let job = stage.job(body["job_id"].as_str().unwrap()).await;
+    assert_eq!(job.result.unwrap().route.unwrap(), body["route"]);
+    asked.as_object_mut().unwrap().remove("explain");
+    let body = ok(&stage.post("/generate", asked).await);
+    assert!(body.get("route").is_none());
+}
+
+#[tokio::test]
 async fn health_tells_bindings_and_no_secret() {
     let stage = Stage::new();
     let (app, _) = stage.app();

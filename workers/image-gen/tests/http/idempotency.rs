@@ -28,10 +28,13 @@ async fn the_same_key_is_one_paid_call_and_equal_bodies() {
         assert_eq!(again.status.as_u16(), 200);
         assert_eq!(again.body, first.body);
         assert_eq!(again.header("idempotent-replayed"), "true");
-        assert_eq!(
-            again.header("x-switchyard-job-id"),
-            first.header("x-switchyard-job-id")
-        );
+        for name in ["job-id", "provider", "model", "attempts", "cost-usd-micros"] {
+            let name = format!("x-switchyard-{name}");
+            assert!(!first.header(&name).is_empty(), "{name}");
+            assert_eq!(again.header(&name), first.header(&name), "{name}");
+        }
+        assert!(!again.header("x-switchyard-overhead-ms").is_empty());
+        assert!(again.header("server-timing").contains("plan"));
     }
     assert_eq!(stage.vendors.charged().len(), 1);
 }

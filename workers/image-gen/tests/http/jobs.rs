@@ -60,6 +60,42 @@ async fn a_final_job_costs_one_query_and_no_object() {
 }
 
 #[tokio::test]
+async fn a_running_job_tells_how_much_longer_it_takes_where_that_is_known() {
+    let stage = Stage::new();
+    let first = slow(&stage, 6).await;
+    let running = stage.job(&first).await;
+    assert_eq!(
+        (running.state, running.eta_ms),
+        (JobState::Running, None),
+        "nobody has measured this provider yet"
+    );
+    stage.pass(120_000).await;
+    assert_eq!(stage.job(&first).await.eta_ms, None, "it is over");
+    let second = slow(&stage, 9).await;
+    let running = stage.job(&second).await;
+    assert_eq!((running.state, running.position), (JobState::Running, None));
+    let eta_ms = running.eta_ms.unwrap();
+    assert!((1..100_000).contains(&eta_ms), "{eta_ms}");
+}
+
+#[tokio::test]
+async fn a_ledger_that_fails_once_is_read_again() {
+    let stage = Stage::new();
+    let body = stage.generate("ideogram").await.json();
+    stage.pass(2_000).await;
+    let faults = &stage.ports.world.faults;
+    let (app, ops) = stage.app();
+    let path = format!("/jobs/{}", body["job_id"].as_str().unwrap());
+    faults.fail("database", 1, When::Before);
+    let response = app.get(&path).key(&stage.key).send().await;
+    assert_eq!(response.status.as_u16(), 200);
+    assert_eq!(ops.count().do_calls, 0, "the second read found the row");
+    faults.fail("database", 1, When::Before);
+    assert!(stage.sweep().await.objects > 0);
+    assert_eq!(faults.pending(), 0);
+}
+
+#[tokio::test]
 async fn unknown_foreign_and_malformed_ids_are_told_apart_as_documented() {
     let stage = Stage::new();
     let job_id = slow(&stage, 3).await;

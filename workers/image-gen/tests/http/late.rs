@@ -5,7 +5,28 @@ use crate::support::{Stage, request};
 use crate::vendors::Act;
 use api_types::JobState;
 use errors::Code;
+use middleware::testing::TestResponse;
 use serde_json::json;
+
+/// The headers of an answer with a job that goes on: nothing is booked yet.
+fn tells_of_the_job(response: &TestResponse, job_id: &str, provider: &str, model: &str) {
+    for (name, value) in [
+        ("x-switchyard-job-id", job_id),
+        ("x-switchyard-provider", provider),
+        ("x-switchyard-model", model),
+        ("x-switchyard-attempts", "1"),
+        ("x-switchyard-cost-usd-micros", "0"),
+    ] {
+        assert_eq!(response.header(name), value, "{name}");
+    }
+    assert!(!response.header("x-ratelimit-remaining-requests").is_empty());
+    let overhead: u64 = response.header("x-switchyard-overhead-ms").parse().unwrap();
+    assert!(overhead < 100, "{overhead} ms without the provider");
+    let timing = response.header("server-timing");
+    for part in ["plan", "admit", "provider"] {
+        assert!(timing.contains(part), "{part}: {timing}");
+    }
+}
 
 #[tokio::test]
 async fn a_slow_provider_answers_504_and_its_image_comes_later() {
@@ -22,6 +43,7 @@ async fn a_slow_provider_answers_504_and_its_image_comes_later() {
     );
     assert_eq!(response.header("location"), details["status_url"]);
     assert_eq!(response.header("x-should-retry"), "false");
+    tells_of_the_job(&response, &job_id, "ideogram", "ideogram-3");
     stage.pass(120_000).await;
     let job = stage.job(&job_id).await;
     assert_eq!(job.state, JobState::Succeeded);
@@ -43,6 +65,8 @@ async fn a_submit_that_is_answered_after_its_client_has_gone_still_delivers() {
         asked["timeout_ms"] = json!(5_000);
         let response = stage.post("/generate", asked).await;
         let details = refused(&response, 504, Code::ProviderTimeout);
+        let job_id = details["job_id"].as_str().unwrap();
+        tells_of_the_job(&response, job_id, "ideogram", "ideogram-3");
         stage.pass(60_000).await;
         let job = stage.job(details["job_id"].as_str().unwrap()).await;
         assert_eq!(job.state, JobState::Succeeded, "{delay_ms}");
@@ -59,6 +83,7 @@ async fn a_submit_without_any_answer_is_unknown_when_its_time_is_over() {
     stage.pass(600_000).await;
     let job = stage.job(details["job_id"].as_str().unwrap()).await;
     assert_eq!(job.state, JobState::Unknown);
+    assert_eq!(job.error.unwrap().details["kind"], "timeout");
     assert_eq!(stage.vendors.charged().len(), 1);
 }
 
@@ -70,6 +95,8 @@ async fn a_synchronous_provider_that_is_late_still_delivers_into_the_bucket() {
     asked["timeout_ms"] = json!(5_000);
     let response = stage.post("/generate", asked).await;
     let details = refused(&response, 504, Code::ProviderTimeout);
+    let job_id = details["job_id"].as_str().unwrap();
+    tells_of_the_job(&response, job_id, "openai", "gpt-image-2.5-flare");
     let job = stage.job(details["job_id"].as_str().unwrap()).await;
     assert_eq!(job.state, JobState::Succeeded);
     assert_eq!(stage.ports.objects.keys().len(), 1);

@@ -156,7 +156,14 @@ async fn errors_are_in_their_shape_and_say_whether_to_repeat() {
     let response = stage
         .post(PATH, json!({"prompt": "a", "stream": true}))
         .await;
-    assert_eq!(response.status.as_u16(), 400);
+    assert_eq!(
+        error(&response),
+        (
+            400,
+            "invalid_request_error".into(),
+            "unsupported_parameter".into()
+        )
+    );
     assert_eq!(response.json()["error"]["param"], "stream");
     assert_eq!(stage.vendors.charged().len(), 1);
 }
@@ -199,7 +206,25 @@ async fn models_are_those_that_the_instance_can_use() {
         (404, "invalid_request_error".into(), "not_found".into())
     );
 
+    // A key that does not open is as good as none.
+    stage.configure(|config| config["api_keys"]["openai"] = config["api_keys"]["ideogram"].clone());
+    stage.ports.world.clock.advance(6_000);
+    let openable = ids(&stage.get("/v1/models").await.json());
+    assert!(
+        !openable.is_empty() && openable.iter().all(|id| id.starts_with("ideogram/")),
+        "{openable:?}"
+    );
+
     stage.configure(|config| {
+        config["providers"]["ideogram"]["credential_state"] = json!("missing");
+        config["api_keys"] = json!({});
+    });
+    stage.ports.world.clock.advance(6_000);
+    let gone = stage.get("/v1/models/ideogram/ideogram-3").await;
+    assert_eq!(gone.status.as_u16(), 404);
+
+    stage.configure(|config| {
+        config["providers"]["ideogram"]["credential_state"] = json!("set");
         config["providers"]["openai"]["enabled"] = json!(false);
         config["routing"] = json!({"models": ["ideogram/ideogram-3"]});
     });

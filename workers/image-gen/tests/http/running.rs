@@ -136,6 +136,13 @@ async fn providers_that_are_configured_no_more_are_asked_too() {
 #[tokio::test]
 async fn nothing_is_called_idle_on_half_the_knowledge() {
     let stage = Stage::new();
+    // One failed read is no half.
+    for nth in [1, 2] {
+        let faults = &stage.ports.world.faults;
+        faults.fail("database", nth, When::Before);
+        assert_eq!(ok(&ask(&stage, INSTANCE).await)["running"], 0);
+        faults.heal_all();
+    }
     for (port, code) in [
         ("database", Code::DatabaseUnavailable),
         ("actors.state", Code::LimiterUnavailable),

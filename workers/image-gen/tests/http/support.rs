@@ -1,5 +1,6 @@
 //! One deployment in memory: the worker, its limiter objects, its queue, and the vendors.
 
+use crate::answer::told_in_full;
 use crate::vendors::Vendors;
 use api_types::{
     AuthContext, CredentialId, InstanceConfig, InstanceId, InstanceStatus, InstanceVerdict,
@@ -105,6 +106,8 @@ struct ControlState {
     credentials: BTreeMap<String, (String, Value)>,
     /// The current key of a provider where the configuration that workers hold names an older one.
     current: BTreeMap<String, String>,
+    /// What config-service says of the host that keys are bound to, by id; the vendor's own where nothing is said.
+    hosts: BTreeMap<String, String>,
     /// Keys that config-service refuses, and with what.
     refused: BTreeMap<String, Error>,
     asked_keys: Vec<String>,
@@ -196,6 +199,7 @@ impl Stage {
             callers: BTreeMap::from([(minted.api_key.expose().to_owned(), caller(&minted))]),
             credentials: BTreeMap::new(),
             current: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             refused: BTreeMap::new(),
             asked_keys: Vec::new(),
             reports: Vec::new(),
@@ -253,6 +257,43 @@ impl Stage {
             .current
             .insert("ideogram".to_owned(), NEW_IDEOGRAM_KEY.to_owned());
         new
+    }
+
+    /// The provider `ideogram` gets another key that is bound to `host`, which workers do not know of yet; the old one stays
+    /// readable by its id, and config-service says that it is bound to `old_host`.
+    pub(crate) fn rebind_ideogram(&self, host: &str, old_host: &str) -> Value {
+        let new = sealed_value(
+            &self.keks,
+            &self.ports.world.random,
+            "ideogram",
+            NEW_IDEOGRAM_KEY,
+            host,
+            "ideogram-new",
+        );
+        let mut state = self.control.0.lock().unwrap();
+        let old = state.config["api_keys"]["ideogram"].clone();
+        let named = |sealed: Value| ("ideogram".to_owned(), sealed);
+        state.credentials = BTreeMap::from([
+            (NEW_IDEOGRAM_KEY.to_owned(), named(new.clone())),
+            (IDEOGRAM_KEY.to_owned(), named(old)),
+        ]);
+        state.hosts = BTreeMap::from([
+            (NEW_IDEOGRAM_KEY.to_owned(), host.to_owned()),
+            (IDEOGRAM_KEY.to_owned(), old_host.to_owned()),
+        ]);
+        let current = NEW_IDEOGRAM_KEY.to_owned();
+        state.current.insert("ideogram".to_owned(), current);
+        new
+    }
+
+    /// The provider `ideogram` stands at `base_url` from the start, its key bound to `host`.
+    pub(crate) fn place_ideogram(&self, base_url: &str, host: &str) {
+        let random = &self.ports.world.random;
+        let key = sealed(&self.keks, random, "ideogram", IDEOGRAM_KEY, host);
+        self.configure(|config| {
+            config["api_keys"]["ideogram"] = key;
+            config["providers"]["ideogram"]["base_url"] = json!(base_url);
+        });
     }
 
     /// Workers see another key of `openai`, `openai-new`, with the next look-up; the old one is gone.
@@ -489,7 +530,7 @@ impl Stage {
     pub(crate) async fn job(&self, job_id: &str) -> JobView {
         let response = self.get(&format!("/jobs/{job_id}")).await;
         assert_eq!(response.status.as_u16(), 200, "{}", response.text());
-        serde_json::from_value(response.json()).unwrap()
+        told_in_full(serde_json::from_value(response.json()).unwrap())
     }
 
     pub(crate) async fn rows(&self, sql: &'static str) -> Vec<platform::Row> {
@@ -583,11 +624,15 @@ impl ControlState {
             }
             None => return refusal(&Error::not_found("credential")),
         };
+        let own = format!(
+            "api.{provider}.{}",
+            if provider == "openai" { "com" } else { "ai" }
+        );
         FakeReply::json(
             200,
             &json!({
                 "credential_id": id, "org_id": ORG, "instance_id": INSTANCE, "provider": provider,
-                "host": "api.ideogram.ai", "ciphertext": ciphertext, "version": 1,
+                "host": self.hosts.get(&id).unwrap_or(&own), "ciphertext": ciphertext, "version": 1,
             }),
         )
     }

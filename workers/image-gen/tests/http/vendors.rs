@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use platform::fakes::FakeReply;
 use platform::{HttpRequest, SendPhase};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a vendor does with the next submit.
@@ -37,6 +37,8 @@ pub(crate) enum Act {
     Gone,
     /// Accepts and finishes without any image, and does not say whether it charges.
     Empty,
+    /// Accepts and finishes; says that it charged that much for an image, or does not say.
+    Charge { each: Option<i64>, polls: u32 },
     /// Accepts; the file at that place cannot be fetched so many times.
     FileDown { index: usize, times: u32 },
     /// Accepts; the files are on another host than the vendor's own.
@@ -48,6 +50,10 @@ pub(crate) enum Act {
     /// Answers at once with links to files.
     Links,
 }
+
+/// A gateway that passes everything below its path on to Ideogram.
+pub(crate) const GATEWAY_HOST: &str = "gateway.example.com";
+const GATEWAY_PATH: &str = "/acme/ideogram";
 
 /// A host that no adapter lists.
 pub(crate) const OTHER_HOST: &str = "cdn.example.com";
@@ -68,6 +74,7 @@ struct State {
     charged: Vec<String>,
     keys: Vec<String>,
     rejected: Vec<String>,
+    sent: BTreeSet<(String, String)>,
     size: Option<(u32, u32)>,
 }
 
@@ -128,16 +135,18 @@ impl Vendors {
     pub(crate) fn answer(&self, request: &HttpRequest) -> FakeReply {
         let url = url::Url::parse(&request.url).unwrap();
         let sent = key(request);
+        let host = url.host_str().unwrap().to_owned();
+        if !sent.is_empty() {
+            self.state().sent.insert((host.clone(), sent.clone()));
+        }
         if self.state().rejected.iter().any(|key| sent.ends_with(key)) {
             return FakeReply::json(401, &json!({"error": "invalid api key"}));
         }
-        match (url.host_str().unwrap(), url.path()) {
-            ("api.ideogram.ai", path) if path.starts_with("/v2/image/generate/") => {
-                self.ideogram_submit(request)
+        match (host.as_str(), url.path()) {
+            (GATEWAY_HOST, path) if path.starts_with(GATEWAY_PATH) => {
+                self.ideogram(request, path.strip_prefix(GATEWAY_PATH).unwrap())
             }
-            ("api.ideogram.ai", path) => {
-                self.ideogram_status(path.strip_prefix("/v2/generations/").unwrap())
-            }
+            ("api.ideogram.ai", path) => self.ideogram(request, path),
             ("ideogram.ai" | OTHER_HOST, path) => self.file(path),
             ("api.openai.com", "/v1/images/generations") => self.openai(request),
             (host, path) => panic!("nobody is at {host}{path}"),
@@ -162,6 +171,19 @@ impl Vendors {
 
     fn next(&self) -> Option<Act> {
         self.state().acts.pop_front()
+    }
+
+    fn ideogram(&self, request: &HttpRequest, path: &str) -> FakeReply {
+        match path.strip_prefix("/v2/generations/") {
+            Some(id) => self.ideogram_status(id),
+            None if path.starts_with("/v2/image/generate/") => self.ideogram_submit(request),
+            None => panic!("ideogram has no {path}"),
+        }
+    }
+
+    /// Which key arrived at which host.
+    pub(crate) fn sent(&self) -> BTreeSet<(String, String)> {
+        self.state().sent.clone()
     }
 
     fn ideogram_submit(&self, request: &HttpRequest) -> FakeReply {
@@ -198,7 +220,7 @@ impl Vendors {
         };
         job.polls += 1;
         let needed = match &job.act {
-            Act::Finish { polls } => *polls,
+            Act::Finish { polls } | Act::Charge { polls, .. } => *polls,
             _ => 1,
         };
         if job.polls < needed {
@@ -233,8 +255,13 @@ impl Vendors {
             })
             .collect();
         let mut answer = json!({"generation_id": id, "status": "completed", "data": images});
-        if !matches!(job.act, Act::Empty) {
-            answer["usage_cost_usd_micros"] = json!(60_000 * job.images);
+        let each = match job.act {
+            Act::Empty => None,
+            Act::Charge { each, .. } => each,
+            _ => Some(60_000),
+        };
+        if let Some(each) = each {
+            answer["usage_cost_usd_micros"] = json!(each * job.images as i64);
         }
         FakeReply::json(200, &answer)
     }
