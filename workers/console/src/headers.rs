@@ -121,10 +121,9 @@ pub fn request_changes(head: &Head, forward: &Forward, call: &CallContext) -> Ch
         "x-forwarded-proto",
         if head.secure { "https" } else { "http" },
     );
-    // The runtime would ask for what it can read itself, and the answer is passed on as it comes.
-    if !head.headers.contains_key("accept-encoding") {
-        set("accept-encoding", "identity");
-    }
+    // The runtime says of every client that it takes br and gzip, and the answer is passed on as it comes. What the client
+    // does take is the business of whoever encodes last, which is the edge before this worker.
+    set("accept-encoding", "identity");
     if let Some(key) = &forward.bearer {
         set("authorization", &format!("Bearer {}", key.expose()));
     }
