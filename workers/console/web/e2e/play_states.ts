@@ -137,11 +137,22 @@ export const playStates: readonly PageState[] = [
     },
   },
   {
+    name: "play-wrong-key",
+    path: "/play",
+    as: "admin",
+    prepare: async (app) => {
+      app.watch.expects(502, GENERATE);
+      await app.open(`/play?instance=${await makeInstance("wrong-key", { apiKeys: { openai: "sim-auth-wrong" } })}`);
+      await generate(app, "a lighthouse at dawn");
+      await app.page.getByRole("link", { name: "Provider keys" }).waitFor();
+    },
+  },
+  {
     name: "play-paused",
     path: "/play",
     as: "admin",
     prepare: async (app) => {
-      await app.open(`/play?instance=${await makeInstance("paused", { paused: "The bucket is being moved" })}`);
+      await app.open(`/play?instance=${await makeInstance("paused", { apiKeys: { openai: "sim-ok-paused" }, paused: "The bucket is being moved" })}`);
       await app.page.getByText("The bucket is being moved").waitFor();
       await app.page.getByText("Since").waitFor();
     },
@@ -151,7 +162,7 @@ export const playStates: readonly PageState[] = [
     path: "/play",
     as: "user",
     prepare: async (app) => {
-      await withInstances(app, [{ instance_id: "production", name: "Production", environment: "production", status: "paused" }]);
+      await withInstances(app, [{ instance_id: "development", name: "Development", environment: "development", status: "paused" }]);
       await app.page.getByText("Ask an administrator to resume it.").waitFor();
     },
   },
@@ -160,7 +171,7 @@ export const playStates: readonly PageState[] = [
     path: "/play",
     as: "admin",
     prepare: async (app) => {
-      await app.open(`/play?instance=${await makeInstance("deploying", { status: "deploying" })}`);
+      await app.open(`/play?instance=${await makeInstance("deploying", { apiKeys: { openai: "sim-ok-deploying" }, status: "deploying" })}`);
       await app.page.getByRole("link", { name: "See its deployments" }).waitFor();
     },
   },

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { stack } from "./index";
 
 export interface Wanted {
-  /** Keys by provider; a simulated vendor behaves as its key says: `sim-521-<account>`. None unless said. */
+  /** Keys by provider; a simulated vendor behaves as its key says: `sim-521-<account>`. Without any it has no provider. */
   apiKeys?: Readonly<Record<string, string>>;
   status?: "active" | "deploying";
   /** Pauses it with this reason. */
@@ -21,7 +21,7 @@ export async function makeInstance(what: string, { apiKeys = {}, status = "activ
   const providers = Object.fromEntries(
     Object.entries(template.providers).map(([name, settings]) => [name, Object.fromEntries(Object.entries(settings).filter(([member]) => !own.includes(member)))]),
   );
-  const config = { providers, r2_bucket: template.r2_bucket, ...(Object.keys(apiKeys).length === 0 ? {} : { api_keys: apiKeys }) };
+  const config = { r2_bucket: template.r2_bucket, ...(Object.keys(apiKeys).length === 0 ? {} : { providers, api_keys: apiKeys }) };
   await call("POST", "/instance", 201, { instance_id: id, name: id, status, config });
   if (paused !== undefined) await call("POST", `/instance/${id}/pause`, 200, { reason: paused });
   return id;

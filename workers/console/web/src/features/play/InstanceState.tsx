@@ -1,6 +1,6 @@
 /** What keeps the chosen instance from making pictures, and the way out for those who have one. */
 import { Link } from "@tanstack/react-router";
-import { hasRole, type InstanceRef, type Session } from "../../api/session";
+import { hasRole, type InstanceRef, type Session, useSession } from "../../api/session";
 import { Banner, buttonClass, EmptyState, Icon, Panel, Time } from "../../ui";
 import { type Caller, useInstanceFacts, usePausedSince } from "./queries";
 
@@ -79,6 +79,20 @@ function reasonOf(reason: string | null | undefined): string {
   if (reason === null || reason === undefined || reason === "") return "";
   if (reason === "cost_guard") return "The cost guard paused it: its spending reached the limit. ";
   return `${reason.replace(/\.$/, "")}. `;
+}
+
+/** After a refusal that a provider key cures, for those who may enter one. */
+export function KeysLink({ code, instanceId }: { code: string; instanceId: string | undefined }) {
+  const session = useSession();
+  const cures = code === "provider_auth" || code === "provider_quota" || code === "no_route";
+  if (!cures || instanceId === undefined || !hasRole(session, "admin")) return null;
+  if (session?.instances.every((instance) => instance.instance_id !== instanceId) !== false) return null;
+  return (
+    <Link to="/admin/instances/$id" params={{ id: instanceId }} search={{ tab: "keys" }} className={buttonClass("secondary", "sm")}>
+      <Icon name="key" size={14} />
+      Provider keys
+    </Link>
+  );
 }
 
 /** No provider of the instance can be asked. */

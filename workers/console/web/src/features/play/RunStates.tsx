@@ -4,6 +4,7 @@ import { duration } from "../../format/duration";
 import { money } from "../../format/money";
 import { announce, Badge, Banner, Button, CodeDisclosure, CopyTextButton, ErrorState, Facts, Icon, Id, Panel, SkeletonText, Spinner, Time, useNow } from "../../ui";
 import type { Sent } from "./held";
+import { KeysLink } from "./InstanceState";
 import { adviceOf, eventOf, failureOf, type GenerateRequest, isOver, type Job, newsOf, sentence, skippedOf, stageOf } from "./model";
 import { type Caller, useJob } from "./queries";
 import { codeOf, type ResultTab, ResultView } from "./ResultView";
@@ -52,6 +53,7 @@ export function FailureView({ error, sent, onRetry, job }: FailureViewProps) {
               Find the picture
             </Button>
           )}
+          <KeysLink code={error.code} instanceId={sent?.instanceId ?? job?.instance_id} />
           {code !== null && <CopyTextButton text={code["curl"] ?? ""} what="curl command" label="Copy as curl" />}
         </ErrorState>
         <Facts

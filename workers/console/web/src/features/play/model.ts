@@ -131,6 +131,10 @@ export function adviceOf(error: Pick<ApiError, "code" | "details">): string | nu
       return "Check the key in the form, or ask an administrator for a new one.";
     case "no_route":
       return "Choose another model, raise the maximum cost, or have an administrator enter a provider key.";
+    case "provider_auth":
+      return "Have an administrator enter a valid provider key, or choose another provider's model.";
+    case "provider_quota":
+      return "The provider's account has no credit left: fill it up, or choose another provider's model.";
     case "instance_paused":
       return "Choose another instance, or have an administrator resume this one.";
     default:
