@@ -32,9 +32,11 @@ async function overtaken(app: App, path: string, title: RegExp, current: object)
 }
 
 /** A list of the page's own; what is shown does not depend on what other tests make. */
-async function listing({ page }: App, path: string, items: readonly object[]): Promise<void> {
+async function listing(app: App, path: string, items: readonly object[]): Promise<void> {
+  const { page } = app;
   await page.route(`**/api/config-service${path}*`, (route) => (route.request().method() === "GET" ? route.fulfill({ json: { items, next_cursor: null } }) : route.fallback()));
   await page.reload();
+  await app.settled();
 }
 
 const ACME = "Actions for Acme Corp.";
@@ -178,7 +180,7 @@ export const accessPages: readonly PageState[] = [
     prepare: async (app) => {
       await button(app, "Create organization").click();
       await app.page.getByRole("dialog").getByRole("button", { name: "Create organization" }).click();
-      await app.page.getByText("Enter a name.").waitFor();
+      await app.page.getByText("Enter a name; it tells").waitFor();
     },
   },
   { name: "organizations-edit", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => menu(app, ACME, "Edit") },
@@ -218,6 +220,7 @@ export const accessPages: readonly PageState[] = [
       await page.getByRole("dialog").getByLabel("Name").fill(name);
       await page.getByRole("dialog").getByRole("button", { name: "Create key" }).click();
       await page.getByText("its secret was shown already").waitFor();
+      await page.getByRole("button", { name: "Rotate it" }).waitFor();
     },
   },
 ];

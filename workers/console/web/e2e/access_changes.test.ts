@@ -75,3 +75,34 @@ test("an organization is suspended, activated, kept while it has users, and dele
   await remove.getByRole("button", { name: "Delete organization" }).click();
   await row.waitFor({ state: "detached" });
 });
+
+test("a key whose secret was lost on its way is rotated from the form that made it", async ({ app }) => {
+  const name = unique("lost");
+  const made = await makeKey({ name });
+  const { page, watch } = app;
+  await app.signIn();
+  await app.open("/admin/keys");
+  // The answer to a repeated request, more than ten minutes after the first.
+  const json = { error: "secret_already_shown", message: "The secret in this answer was shown over 10 minutes ago.", hint: "Rotate the key.", request_id: "r" };
+  await page.route("**/api/config-service/api-key", (route) => (route.request().method() === "POST" ? route.fulfill({ status: 409, json }) : route.fallback()));
+  watch.expects(409, /\/api-key$/);
+  await page.getByRole("button", { name: "Create key" }).first().click();
+  const form = page.getByRole("dialog", { name: "Create key" });
+  await form.getByLabel("Name").fill(name);
+  await form.getByRole("button", { name: "Create key" }).click();
+  await form.getByRole("button", { name: "Rotate it" }).click();
+  await form.waitFor({ state: "detached" });
+  await page.getByRole("dialog", { name: `Rotate “${name}”` }).getByRole("button", { name: "Rotate key" }).click();
+  const shown = page.getByRole("dialog", { name: `Key “${name}” rotated` });
+  const secret = (await shown.locator("[data-secret]").textContent())?.trim() ?? "";
+  expect(secret).not.toBe(made);
+  expect(await statusOf(secret)).toBe(200);
+  await shown.getByLabel("I have stored it").check();
+  await shown.getByRole("button", { name: "Done" }).click();
+  // The row says it, and opening the row is in the address.
+  await page.getByRole("row", { name }).getByRole("button", { name, exact: true }).click();
+  await page.getByRole("dialog", { name }).getByText("Secret first used").waitFor();
+  expect(new URL(page.url()).searchParams.get("open")).not.toBeNull();
+  await page.goBack();
+  await page.getByRole("dialog", { name }).waitFor({ state: "detached" });
+});

@@ -89,7 +89,7 @@ async function refused(app: App): Promise<void> {
 }
 
 async function opened({ page }: App, button: string, dialog: string | RegExp): Promise<void> {
-  await page.getByRole("button", { name: button }).first().click();
+  await page.getByRole("button", { name: button, exact: true }).first().click();
   await page.getByRole("dialog", { name: dialog }).waitFor();
 }
 

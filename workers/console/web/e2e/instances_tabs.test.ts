@@ -149,6 +149,38 @@ describe("a tab of an instance", () => {
   });
 });
 
+test("what is open, how it is sorted: the address says it, to another browser too, and Back closes it", async ({ app, other }) => {
+  const id = await made(unique("history"));
+  const { version } = await call<{ version: number }>("GET", `/instance/${id}`);
+  const { page } = app;
+  await open(app, id, "history");
+  const headers = { Authorization: `Bearer ${app.key()}`, "Content-Type": "application/json", "If-Match": `"${version}"` };
+  expect((await page.request.patch(`/api/config-service/instance/${id}`, { headers, data: { config: { environment: "told" } } })).ok()).toBe(true);
+  await page.getByRole("button", { name: "Refresh", exact: true }).click();
+  await page.getByRole("row").filter({ hasText: "environment" }).getByRole("button").first().click();
+  const entry = page.getByRole("dialog", { name: "Update instance" });
+  await entry.getByText("told").waitFor();
+  const address = page.url();
+  await page.goBack();
+  await entry.waitFor({ state: "detached" });
+  await other.signIn();
+  await other.open(address);
+  await other.page.getByRole("dialog", { name: "Update instance" }).getByText("told").waitFor();
+  await other.page.keyboard.press("Escape");
+  await expect.poll(() => new URL(other.page.url()).searchParams.get("entry")).toBeNull();
+
+  await page.getByRole("columnheader", { name: "Change" }).getByRole("button").click();
+  expect(new URL(page.url()).searchParams.get("sort")).toBe("action");
+  expect(await page.getByText("sorted among the loaded rows").count()).toBe(0);
+  // With more to come the order is one of what is there, and the table says so.
+  await page.route("**/api/config-service/audit?*", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...((await response.json()) as object), next_cursor: "more" } });
+  });
+  await page.reload();
+  await page.getByText("sorted among the loaded rows").waitFor();
+});
+
 test("a refused creation shows each problem at its field, and leads to the first", async ({ app }) => {
   const id = unique("refused");
   const { page, watch } = app;

@@ -34,7 +34,7 @@ export function Deploying({ instance, canWrite }: { instance: Instance; canWrite
         action={
           canWrite &&
           needs.possible && (
-            <Button size="sm" icon="play" busy={activate.isPending} reason={offline} onClick={() => activate.mutate(undefined)}>
+            <Button size="sm" tone="primary" icon="play" busy={activate.isPending} reason={offline} onClick={() => activate.mutate(undefined)}>
               Activate
             </Button>
           )
@@ -57,7 +57,11 @@ export function Deploying({ instance, canWrite }: { instance: Instance; canWrite
               .
             </p>
           )}
-          {canWrite && <CodeDisclosure code={code} />}
+          {canWrite && (
+            <div className="-ml-2.5 w-full">
+              <CodeDisclosure code={code} />
+            </div>
+          )}
         </div>
       </Banner>
       {activate.error !== null && <ErrorState compact error={activate.error} />}

@@ -91,7 +91,9 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
         {now === "limits" && <LimitFields draft={draft} change={change} errorAt={errorAt} />}
         {now === "review" && (
           <div className="grid gap-5 md:grid-cols-2">
-            <Review draft={draft} />
+            <div>
+              <Review draft={draft} />
+            </div>
             <section aria-label="What is sent" className="flex min-w-0 flex-col gap-1.5">
               <h3 className="text-sm text-muted">As it is sent, keys masked</h3>
               <CodeBlock code={JSON.stringify(masked(body), null, 2)} what="JSON" />

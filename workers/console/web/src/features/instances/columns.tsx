@@ -42,14 +42,14 @@ function BudgetCell({ budget }: { budget: Budget | undefined }) {
 }
 
 function healthText(health: Health | null | undefined): string | null {
-  return health === null || health === undefined ? null : `${health.healthy} of ${health.all}`;
+  return health === null || health === undefined || health.healthy + health.troubled === 0 ? null : `${health.healthy} of ${health.all}`;
 }
 
 function Workers({ health }: { health: Health | null | undefined }) {
   if (health === undefined) return <Skeleton className="h-4 w-24" />;
   if (health === null || health.all === 0) return <None />;
+  if (health.healthy + health.troubled === 0) return <span className="text-muted">not asked yet</span>;
   const words = `${healthText(health) ?? ""} healthy`;
-  // What was not asked yet is no fault.
   return health.troubled > 0 ? <Badge tone="warn" dot>{words}</Badge> : <span className="whitespace-nowrap tabular-nums">{words}</span>;
 }
 

@@ -82,7 +82,7 @@ export function ProviderKeys({ instanceId }: { instanceId: string }) {
                     code: (
                       <CodeBlock
                         what="curl"
-                        code={snippets({ method: "PUT", path: `/api/config-service/instance/${instanceId}/provider-key/openai`, body: { api_key: "$OPENAI_API_KEY" } }, location.origin).curl}
+                        code={snippets({ method: "PUT", path: `/api/config-service/instance/${instanceId}/provider-key/openai`, body: { api_key: "YOUR_KEY_AT_OPENAI" } }, location.origin).curl}
                       />
                     ),
                   }
