@@ -25,6 +25,8 @@ const PROBE_MS: u64 = 10_000;
 
 /// The vendor's ids are short; a longer one would not fit into a handle.
 const MAX_ID_BYTES: usize = 512;
+/// A handle has 4 KiB in all; a longer address is left out of it.
+const MAX_URL_BYTES: usize = 2_000;
 
 /// The adapter.
 #[derive(Clone, Debug)]
@@ -165,7 +167,8 @@ impl Ideogram {
             self.profile.data().result_ttl_s,
         );
         if !self.profile.is_vendors_own() {
-            job.poll_url = Some(self.poll_url(id).to_string());
+            let url = self.poll_url(id).to_string();
+            job.poll_url = Some(url).filter(|url| url.len() <= MAX_URL_BYTES);
         }
         job
     }
