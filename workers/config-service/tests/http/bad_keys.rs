@@ -1,6 +1,7 @@
 //! Keys that are none: refused before anything is asked.
 
 use crate::support::*;
+use http::Method;
 use serde_json::json;
 
 /// One character changed at every place, lower-cased, cut, a space inside, the prefix twice, 10 KB.
@@ -70,5 +71,35 @@ async fn a_key_that_is_none_costs_no_query() {
         .send()
         .await;
     assert_eq!(twice.outcome(), (401, "auth_failed".into()));
+    service.settle().await;
+}
+
+/// Of several mistakes: a key without its form comes first, then what is malformed around it, then whether the key is a
+/// good one.
+#[tokio::test]
+async fn a_malformed_request_is_told_before_a_key_is_looked_up() {
+    let service = Service::new();
+    let unknown = tampered(ADMIN);
+    let body = json!({"name": "x"});
+    for (path, header) in [
+        ("/instance/NO_SLUG", ("if-match", "\"1\"")),
+        ("/instance/production", ("if-match", "8")),
+    ] {
+        let ask = async |key: &str| {
+            let request = service.app.request(Method::PATCH, path);
+            let mut request = request.header(header.0, header.1).json(&body);
+            if !key.is_empty() {
+                request = request.key(key);
+            }
+            request.send().await.outcome()
+        };
+        let before = service.ports.world.ops.count().d1_queries;
+        for malformed in ["", &unknown[1..]] {
+            assert_eq!(ask(malformed).await, (401, "auth_failed".into()), "{path}");
+        }
+        assert_eq!(ask(&unknown).await, (400, "invalid_field".into()), "{path}");
+        assert_eq!(ask(ADMIN).await, (400, "invalid_field".into()), "{path}");
+        assert_eq!(service.ports.world.ops.count().d1_queries, before);
+    }
     service.settle().await;
 }

@@ -27,6 +27,9 @@ INSERT INTO worker_registry (name, instance_id, version, git_sha, url, registere
   SELECT 'image-gen', instance_id, '1.0.0', 'ab12cd3', 'https://' || instance_id || '.example.com', '2025-11-21T09:00:00.000Z', '2025-11-21T09:00:00.000Z' FROM instances;
 ";
 
+/// A user of the own organization who is nobody's key and has no access.
+pub(crate) const SECOND_USER: &str = "0198f0a1-0000-7000-8000-000000000005";
+
 /// What belongs to the foreign organization; nobody of another one may ever read any of it.
 pub(crate) const FOREIGN_MARKS: [&str; 8] = [
     "foreign",
@@ -106,10 +109,7 @@ pub(crate) fn values(who: Who, kind: Kind, place: Place) -> Option<BTreeMap<&'st
         (Kind::User, Who::Admin, Place::Own) | (Kind::User, Who::User, Place::Sibling) => {
             ADMIN_USER.to_owned()
         }
-        (Kind::Member, ..) => {
-            let second = "0198f0a1-0000-7000-8000-000000000005";
-            pick(second, second, FOREIGN_USER, NOBODY)
-        }
+        (Kind::Member, ..) => pick(SECOND_USER, SECOND_USER, FOREIGN_USER, NOBODY),
         _ => pick(USER_USER, USER_USER, FOREIGN_USER, NOBODY),
     };
     let sibling_key = match who {

@@ -3,7 +3,7 @@
 //! A new operation needs a recipe here: class and scope as in the table of the specification (the document must agree),
 //! the kind of thing it is about, its body. Paths come from the document; `{placeholders}` are filled in by `places`.
 
-use crate::support::USER_USER;
+use crate::places::SECOND_USER;
 use http::Method;
 use middleware::testing::matrix::{Kind, Place, Recipe, Verdict, Who};
 use serde_json::json;
@@ -27,6 +27,8 @@ fn not_for_projects(recipe: Recipe) -> Recipe {
 pub(crate) fn recipes() -> Vec<Recipe> {
     let secret = || json!({"api_key": "0123456789-a-new-key"});
     let patch = || json!({"name": "Renamed"});
+    // What is there to be taken away; nothing of the foreign user, whom no instance of the own organization is for.
+    let has_access = |recipe: Recipe| recipe.before("INSERT INTO user_instance_access (user_id, instance_id, created_at, granted_by) SELECT user_id, 'production', '2025-11-21T09:00:00.000Z', 'seed' FROM users WHERE user_id = '{user_id}' AND org_id = '0198f0a0-0000-7000-8000-000000000001'");
     let has_key = |recipe: Recipe| recipe.first(Method::PUT, "/instance/{instance_id}/provider-key/openai", Some(json!({"api_key": "0123456789-the-old-key"})));
     vec![
         Recipe::of("create_organization", "S", "platform:write", Kind::Nothing).body(json!({"name": "New", "billing_email": "b@new.example"})),
@@ -63,9 +65,9 @@ pub(crate) fn recipes() -> Vec<Recipe> {
         Recipe::of("delete_user", "A", "config:write", Kind::Member).if_first_version(),
         // User and instance of two organizations fit for nobody.
         Recipe::of("grant_access", "A", "config:write", Kind::Member).fix("instance_id", "production").cell(Who::Superadmin, Place::Foreign, Verdict::Hidden),
-        Recipe::of("grant_access", "A", "config:write", Kind::Instance).fix("user_id", USER_USER).cell(Who::Superadmin, Place::Foreign, Verdict::Hidden),
-        Recipe::of("revoke_access", "A", "config:write", Kind::Member).fix("instance_id", "production").cell(Who::Superadmin, Place::Foreign, Verdict::Hidden),
-        Recipe::of("replace_access", "A", "config:write", Kind::Member).body(json!({"instance_ids": []})),
+        Recipe::of("grant_access", "A", "config:write", Kind::Instance).fix("user_id", SECOND_USER).cell(Who::Superadmin, Place::Foreign, Verdict::Hidden),
+        has_access(Recipe::of("revoke_access", "A", "config:write", Kind::Member).fix("instance_id", "production").cell(Who::Superadmin, Place::Foreign, Verdict::Hidden)),
+        has_access(Recipe::of("replace_access", "A", "config:write", Kind::Member).body(json!({"instance_ids": []}))),
         Recipe::of("list_access", "A", "config:read", Kind::Nothing),
 
         // A project key "sees that project only": the instance around it is not its own.

@@ -2,6 +2,8 @@
 
 use crate::new_instance;
 use crate::support::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use platform::fakes::When;
 use serde_json::{Value, json};
@@ -95,6 +97,42 @@ async fn a_repeated_post_is_answered_once_and_shows_its_secret_for_ten_minutes()
             .status,
         201
     );
+    service.settle().await;
+}
+
+#[tokio::test]
+async fn a_repeated_post_is_known_after_a_change_of_the_pepper() {
+    let peppers = |current: &str, with_old: bool| {
+        let encode = |bytes: [u8; 32]| STANDARD.encode(bytes);
+        let mut all = vec![
+            ("KEY_PEPPER_CURRENT", current.to_owned()),
+            ("KEY_PEPPER_p2", encode([5; 32])),
+        ];
+        if !with_old {
+            all.push(("KEY_PEPPER_p1", String::new()));
+        }
+        settings_with("test", &all)
+    };
+    let service = Service::with(peppers("p1", true));
+    let post = async |service: &Service, name: &str| {
+        let request = service.app.post("/project").key(ADMIN);
+        let request = request.header("idempotency-key", "k");
+        let body = json!({"instance_id": "production", "name": name});
+        request.json(&body).send().await
+    };
+    let first = post(&service, "Once").await;
+    assert_eq!(first.status, 201);
+    let service = service.deployed(peppers("p2", true));
+    let again = post(&service, "Once").await;
+    assert_eq!(again.status, 201, "{}", again.text());
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.json()["project_id"], first.json()["project_id"]);
+    let mismatch = (422, "idempotency_mismatch".to_owned());
+    assert_eq!(post(&service, "Other").await.outcome(), mismatch);
+    // Once the old pepper is gone nobody can say any more that it is the same request.
+    service.settle().await;
+    let service = service.deployed(peppers("p2", false));
+    assert_eq!(post(&service, "Once").await.outcome(), mismatch);
     service.settle().await;
 }
 
@@ -195,11 +233,15 @@ async fn publication_that_fails_is_repeated_and_then_swept() {
     service.ports.world.clock.advance(12 * 3_600_000 + 1);
     assert_eq!(service.deps.sweep().await.confirmed, 5);
     assert_eq!(service.deps.sweep().await.confirmed, 0);
-    // One failing step does not stop the next.
+    // One failing step does not stop the next, nor the other half of its own: the recount is due once a day.
+    service.ports.world.clock.advance(12 * 3_600_000);
     service.run("INSERT INTO idempotency (principal, route, key, request_sha256, status, response, created_at, expires_at) VALUES ('p', 'r', 'k', hex(zeroblob(32)), 200, '{}', '2025-01-01T00:00:00.000Z', '2025-01-02T00:00:00.000Z')").await;
     faults.fail("database", 1, When::Before);
     let swept = service.deps.sweep().await;
-    assert_eq!((swept.failed_steps, swept.forgotten), (1, 1));
+    assert_eq!(
+        (swept.failed_steps, swept.forgotten, swept.recounted),
+        (1, 1, 5)
+    );
     service.settle().await;
 }
 
@@ -246,40 +288,140 @@ async fn the_audit_chain_can_be_recomputed() {
     service.settle().await;
 }
 
-#[tokio::test]
-async fn parallel_writers_make_a_chain_without_gap() {
+/// Each round trip takes a while, so that all writers read the same head of the chain.
+fn slow() -> Service {
     let service = Service::new();
-    // Each round trip takes a while, so that all of them read the same head of the chain.
     service.ports.world.faults.slow("database", 5);
-    let writes = (0..20).map(|n| {
-        let service = &service;
-        async move {
-            service
-                .post(
-                    ADMIN,
-                    "/project",
-                    &json!({"instance_id": "production", "name": format!("p{n}")}),
-                )
-                .await
-                .status
-                .as_u16()
+    service
+}
+
+/// The places of the chain: 1, 2, 3, .. to the number of changes.
+async fn assert_chain(service: &Service, changes: i64) {
+    let row = service
+        .row("SELECT count(*) AS n, min(seq) AS first, max(seq) AS last, count(DISTINCT seq) AS places FROM audit_log")
+        .await;
+    let told = ["n", "first", "last", "places"].map(|name| row.int(name).unwrap());
+    assert_eq!(told, [changes, 1, changes, changes]);
+}
+
+/// A writer either has made his change or is told to come again, and when he does, everybody has.
+#[tokio::test]
+async fn fifty_parallel_writers_make_a_chain_without_gap() {
+    let service = slow();
+    let create = async |n: u32| {
+        let body = json!({"instance_id": "production", "name": format!("p{n}")});
+        service.post(ADMIN, "/project", &body).await
+    };
+    let mut waiting: Vec<u32> = (0..50).collect();
+    let mut done = 0;
+    while !waiting.is_empty() {
+        let answers = futures_util::future::join_all(waiting.iter().map(|n| create(*n))).await;
+        let mut again = Vec::new();
+        for (n, answer) in waiting.iter().zip(&answers) {
+            if answer.status == 201 {
+                done += 1;
+            } else {
+                assert_eq!(answer.outcome(), (503, "overloaded".into()));
+                assert_eq!(answer.header("x-should-retry"), "true");
+                again.push(*n);
+            }
         }
-    });
-    let statuses = futures_util::future::join_all(writes).await;
-    let done = statuses.iter().filter(|status| **status == 201).count() as i64;
-    assert!(
-        done >= 5 && statuses.iter().all(|status| [201, 503].contains(status)),
-        "{statuses:?}"
-    );
-    assert_eq!(service.count("audit_log").await, done);
-    assert_eq!(
+        // Of those that collide one is always first, in each of their five attempts.
+        assert!(waiting.len() - again.len() >= 5.min(waiting.len()));
+        assert_chain(&service, done).await;
+        let rows = "projects WHERE instance_id = 'production' AND name LIKE 'p%'";
+        assert_eq!(service.count(rows).await, done);
+        waiting = again;
+    }
+    assert_eq!(done, 50);
+    service.settle().await;
+}
+
+/// Of fifty that all have read version 1 one is in time; of fifty that take what is there each makes a version.
+#[tokio::test]
+async fn fifty_parallel_writers_of_one_row_make_versions_without_gap() {
+    let service = slow();
+    let path = format!("/project/{FORGE}");
+    let rename = async |n: u32, version: &str| {
+        let body = json!({"name": format!("n{n}")});
         service
-            .count("projects WHERE instance_id = 'production'")
-            .await,
-        done + 1
+            .at(Method::PATCH, ADMIN, &path, version, Some(&body))
+            .await
+    };
+    let late = (412, "version_mismatch".to_owned());
+    let answers = futures_util::future::join_all((0..50).map(|n| rename(n, "\"1\""))).await;
+    let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
+    assert_eq!(good.len(), 1);
+    assert!(bad.iter().all(|it| it.outcome() == late));
+    assert_chain(&service, 1).await;
+    let answers = futures_util::future::join_all((50..100).map(|n| rename(n, "*"))).await;
+    let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 200);
+    assert!(
+        bad.iter()
+            .all(|it| it.outcome() == (503, "overloaded".into()))
     );
-    let row = service.row("SELECT max(seq) AS n FROM audit_log").await;
-    assert_eq!(row.int("n"), Some(done));
+    assert!(good.len() >= 5);
+    let mut versions: Vec<i64> = good
+        .iter()
+        .map(|it| it.json()["version"].as_i64().unwrap())
+        .collect();
+    versions.sort_unstable();
+    let last = 2 + versions.len() as i64;
+    assert_eq!(versions, (3..=last).collect::<Vec<_>>());
+    let row = service
+        .row(&format!(
+            "SELECT version AS n FROM projects WHERE project_id = '{FORGE}'"
+        ))
+        .await;
+    assert_eq!(row.int("n"), Some(last));
+    assert_chain(&service, last - 1).await;
+    service.settle().await;
+}
+
+/// What the sweeper tells of each run, by which it is watched.
+#[tokio::test]
+async fn a_run_of_the_sweeper_is_one_cron_event_with_its_counts() {
+    let service = Service::new();
+    let event = async || {
+        let before = service.app.lines().len();
+        let swept = service.app.within(service.deps.sweep()).await;
+        let lines = service.app.lines().split_off(before);
+        let mut events = lines
+            .into_iter()
+            .map(|line| line["metadata"].clone())
+            .filter(|metadata| metadata["event"] == "cron");
+        let event = events.next().unwrap();
+        assert_eq!(events.next(), None);
+        (swept, event)
+    };
+    let (swept, told) = event().await;
+    assert_eq!(
+        (&told["name"], &told["result"], &told["failed_steps"]),
+        (&json!("sweep"), &json!("ok"), &json!(0))
+    );
+    for (name, count) in [
+        ("published", swept.published as u64),
+        ("confirmed", swept.confirmed as u64),
+        ("forgotten", swept.forgotten),
+        ("rotated", swept.rotated as u64),
+        ("erased", swept.erased),
+        ("checked", swept.checked as u64),
+        ("sealed", swept.sealed as u64),
+        ("emptied_secrets", swept.emptied_secrets),
+        ("removed_sessions", swept.removed_sessions),
+        ("rebuilt", swept.rebuilt as u64),
+        ("recounted", swept.recounted as u64),
+        ("removed", swept.removed as u64),
+    ] {
+        assert_eq!(told[name], json!(count), "{name}: {told}");
+    }
+    assert!(swept.published > 0 && swept.recounted > 0);
+    service.ports.world.faults.fail("database", 1, When::Before);
+    let (_, told) = event().await;
+    assert_eq!(
+        (&told["result"], &told["failed_steps"]),
+        (&json!("failed"), &json!(1))
+    );
     service.settle().await;
 }
 
