@@ -1,5 +1,4 @@
 //! Verdicts, configurations and sealed keys for other workers, and the shield against guessing.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
