@@ -2,6 +2,7 @@
 import { request as httpRequest } from "node:http";
 import { describe } from "vitest";
 import { expect, stack, test } from "./harness";
+import { generate, open, ready, unique } from "./harness/play";
 
 const own = stack.baseUrl;
 
@@ -57,11 +58,48 @@ describe.each(["/play", "/auth/session", "/api/config-service/session"])("a fore
   });
 });
 
-test("the page's policy refuses an inline script, and nobody frames it", async ({ app }) => {
+test("the page's policy allows scripts and styles of this origin only, and no frame around it", async ({ app }) => {
   const response = await app.page.goto("/login");
   const policy = response?.headers()["content-security-policy"] ?? "";
   expect(policy).toContain("script-src 'self';");
   expect(policy).toContain("style-src 'self';");
   expect(policy).toContain("frame-ancestors 'none'");
   expect(policy).not.toContain("unsafe");
+});
+
+test("an inline script and a handler in markup are refused, and do not run", async ({ app }) => {
+  const { page } = app;
+  app.watch.expectsPolicy(/^policy: script-src-(elem|attr) refused inline /);
+  app.watch.expectsLine(/Content Security Policy/);
+  await app.open("/login");
+  await page.evaluate(async () => {
+    const refused: string[] = [];
+    Object.assign(window, { __refused: refused });
+    document.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
+    const script = document.createElement("script");
+    script.textContent = "window.__ran = 'script'";
+    document.body.append(script);
+    const box = document.createElement("div");
+    box.innerHTML = `<img alt="" src="data:image/png,broken" onerror="window.__ran = 'handler'">`;
+    const broken = new Promise((resolve) => box.querySelector("img")?.addEventListener("error", resolve));
+    document.body.append(box);
+    await broken;
+  });
+  await expect
+    .poll(() => page.evaluate(() => (window as unknown as { __refused: string[] }).__refused.toSorted()))
+    .toEqual(["script-src-attr", "script-src-elem"]);
+  expect(await page.evaluate(() => (window as unknown as { __ran?: string }).__ran)).toBeUndefined();
+});
+
+test("a prompt of markup stays text wherever it is shown", async ({ app }) => {
+  const { page } = app;
+  const prompt = unique(`<img src="data:image/png,x" onerror="window.__ran=1"><script>window.__ran=2</script>`);
+  await open(app);
+  await generate(app, prompt);
+  await ready(app);
+  expect(await page.locator("figure img").getAttribute("alt")).toBe(prompt);
+  await page.getByRole("tab", { name: "Code" }).click();
+  await page.getByRole("region", { name: "curl" }).getByText("window.__ran=1").first().waitFor();
+  expect(await page.evaluate(() => (window as unknown as { __ran?: number }).__ran)).toBeUndefined();
+  expect(await page.locator("img[onerror], main script").count()).toBe(0);
 });

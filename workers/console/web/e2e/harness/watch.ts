@@ -36,6 +36,7 @@ export class Watch {
   ];
   private connectionMayFail = false;
   private readonly expectedLines: RegExp[] = [];
+  private readonly expectedPolicy: RegExp[] = [];
   private readonly origin: string;
 
   constructor(origin: string) {
@@ -52,13 +53,20 @@ export class Watch {
     this.expectedLines.push(text);
   }
 
+  /** What the page's policy refuses because this test tries it: `policy: script-src-elem refused inline ..`. */
+  expectsPolicy(text: RegExp): void {
+    this.expectedPolicy.push(text);
+  }
+
   /** This test takes the console away. */
   expectsOutage(): void {
     this.connectionMayFail = true;
   }
 
   async follow(context: BrowserContext): Promise<void> {
-    await context.exposeBinding("__violated", (_, text: string) => this.violations.push(text));
+    await context.exposeBinding("__violated", (_, text: string) => {
+      if (!this.expectedPolicy.some((one) => one.test(text))) this.violations.push(text);
+    });
     await context.addInitScript(() => {
       const shifts = window as unknown as { __shifts: Shift[] };
       shifts.__shifts = [];

@@ -45,7 +45,7 @@ export function FailureView({ error, sent, onRetry, job }: FailureViewProps) {
   const booked = job?.cost_usd_micros;
   const code = sent === null ? null : codeOf(sent.body, sent.instanceId);
   return (
-    <Panel title="No picture" lead={error.status > 0 ? `HTTP status ${error.status}` : job === undefined ? "No answer came." : "The job ended without one."}>
+    <Panel title="No picture" lead={error.status > 0 ? `HTTP status ${error.status}` : job === undefined ? "No usable answer came." : "The job ended without one."}>
       <div className="flex min-w-0 flex-col gap-4">
         <ErrorState error={error} {...(onRetry === undefined || lost ? {} : { onRetry })}>
           {lost && onRetry !== undefined && (
