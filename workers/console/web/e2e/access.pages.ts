@@ -201,7 +201,9 @@ export const accessPages: readonly PageState[] = [
     path: "/admin/keys?tab=sessions",
     as: "admin",
     prepare: async (app) => {
-      const session = { session_id: "01a21cf0-eab1-7b40-aae7-c3f8b64ebc74", label: "Firefox on Linux", created_at: "2026-11-27T08:00:00Z", expires_at: "2026-11-27T20:00:00Z", last_used_at: null, ip: null, current: false };
+      const read = await app.page.request.get("/api/config-service/session/list");
+      const { items } = (await read.json()) as { items: object[] };
+      const session = { ...items[0], session_id: "01a21cf0-eab1-7b40-aae7-c3f8b64ebc74", label: "Firefox on Linux" };
       await listing(app, "/session/list", [session]);
       await menu(app, "Actions for Firefox on Linux", "End session");
     },
@@ -214,10 +216,9 @@ export const accessPages: readonly PageState[] = [
       watch.expects(409, /\/api-key$/);
       const json = { error: "secret_already_shown", message: "The secret in this answer was shown over 10 minutes ago.", hint: "A secret is shown once; mint or rotate a key.", request_id: "r" };
       await page.route("**/api/config-service/api-key", (route) => (route.request().method() === "POST" ? route.fulfill({ status: 409, json }) : route.fallback()));
-      // The key of that name that works: the one that was made.
-      const name = (await page.locator("[data-row] th button").first().textContent()) ?? "";
       await page.getByRole("button", { name: "Create key" }).first().click();
-      await page.getByRole("dialog").getByLabel("Name").fill(name);
+      // The key of the seed: one of that name that works.
+      await page.getByRole("dialog").getByLabel("Name").fill("dev");
       await page.getByRole("dialog").getByRole("button", { name: "Create key" }).click();
       await page.getByText("its secret was shown already").waitFor();
       await page.getByRole("button", { name: "Rotate it" }).waitFor();
