@@ -4,6 +4,11 @@
 //!    second start there is refused while it runs; 3. the commands of the screen make a picture; 4. Ctrl-C ends it: no
 //!    process of it is left.
 
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of a test: what is not there fails it"
+)]
+
 use e2e::until;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
