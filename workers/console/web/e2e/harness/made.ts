@@ -12,9 +12,9 @@ export interface Wanted {
 
 let counter = 0;
 
-/** Its id: `<what>-<something unique>`. It talks to the same simulated vendors as the stack's own. */
+/** Its id begins so that it stands behind `development` in each list, where the pages take the first. It talks to the same simulated vendors as the stack's own. */
 export async function makeInstance(what: string, { apiKeys = {}, status = "active", paused }: Wanted = {}): Promise<string> {
-  const id = `${what}-${Date.now().toString(36)}-${(counter += 1)}`;
+  const id = `own-${what}-${Date.now().toString(36)}-${(counter += 1)}`;
   const template = (await call("GET", "/instance/development", 200)) as { providers: Record<string, Record<string, unknown>>; r2_bucket: string };
   // What only an answer has.
   const own = ["credential_id", "credential_state"];
