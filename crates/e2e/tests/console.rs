@@ -262,11 +262,11 @@ async fn every_answer_of_this_origin_is_its_own() {
     let script = format!("/assets/{}", script.split('"').next().unwrap_or_default());
     let refused = anonymous.get("/nope").await.json();
     let docs = refused["docs"].as_str().unwrap_or_default().to_owned();
-    let (page, code) = docs.split_once('#').expect("a page and a code");
-    let page = anonymous.get(page).await;
-    assert!(page.header("content-type").starts_with("text/html"));
-    let page = String::from_utf8_lossy(&page.bytes).into_owned();
-    assert!(page.contains(&format!("<h2 id=\"{code}\">")), "{docs}");
+    let (path, code) = docs.split_once('#').expect("a page and a code");
+    let explained = anonymous.get(path).await;
+    assert!(explained.header("content-type").starts_with("text/html"));
+    let explained = String::from_utf8_lossy(&explained.bytes).into_owned();
+    assert!(explained.contains(&format!("<h2 id=\"{code}\">")), "{docs}");
     let immutable = "public, max-age=31536000, immutable";
     for (path, status, kept) in [
         ("/", 200, "no-cache"),
