@@ -146,6 +146,15 @@ fn allowed(url: &str, gateway: &Gateway) -> std::result::Result<String, (&'stati
         return refuse("must be https outside of loopback", &host);
     }
     let address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+    let mut labels = host.split('.');
+    // A name whose last part begins with a digit is an address in another notation, or none.
+    let number = labels
+        .clone()
+        .next_back()
+        .is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+    if labels.any(str::is_empty) || (number && !address) {
+        return refuse("must be on a host name or an address", &host);
+    }
     if !gateway.local && (address || !host.contains('.')) {
         return refuse("must be a public name", &host);
     }
