@@ -147,6 +147,23 @@ describe("keyboard", () => {
 });
 
 describe("small windows", () => {
+  test("production is a word, not only a colour, also at 360 px", async () => {
+    const app = await openApp({ viewport: { width: 360, height: 800 } });
+    let failed = true;
+    try {
+      await app.signIn();
+      await app.open("/play?instance=production");
+      const switcher = app.page.getByRole("button", { name: /^Instance .*production$/ });
+      const word = switcher.getByText("production", { exact: true });
+      const box = await word.boundingBox();
+      expect(box?.width, "the word is drawn").toBeGreaterThan(40);
+      await app.fits();
+      failed = false;
+    } finally {
+      await closeApp(app, "production at 360 px", failed);
+    }
+  });
+
   test("the sidebar is a drawer at 360 px, and closes when a room is chosen", async () => {
     const app = await openApp({ viewport: { width: 360, height: 800 } });
     let failed = true;

@@ -27,7 +27,10 @@ export function InstanceSwitcher() {
           <Icon name="cube" size={15} className="text-muted" />
           <span className="sr-only">Instance</span>
           <span className="truncate">{current?.name ?? unknown ?? "Choose an instance"}</span>
-          {current !== undefined && <span className="hidden text-xs font-normal text-muted sm:inline">{current.environment}</span>}
+          {/* On a narrow page only the word that must never be overlooked has room; it is read at any width. */}
+          {current !== undefined && (
+            <span className={cx("shrink-0 text-xs font-normal text-muted", current.environment !== "production" && "max-sm:sr-only")}>{current.environment}</span>
+          )}
           <Icon name="caretUpDown" size={13} className="text-muted" />
         </button>
       }
