@@ -490,6 +490,9 @@ fn over(started: Instant, what: &str) -> Result<()> {
     )))
 }
 
+/// Most hosts of one list of a provider.
+const MAX_HOSTS: usize = 20;
+
 /// Members that make a configuration of over 32 KB: names of hosts that nobody calls.
 fn large(sim: SimPorts) -> Value {
     let hosts = |from: usize, count: usize| -> Vec<Value> {
@@ -499,11 +502,18 @@ fn large(sim: SimPorts) -> Value {
             .collect()
     };
     let mut providers = seed::providers(sim);
-    if let Some(known) = providers.pointer_mut("/openai/extra_result_hosts") {
-        known
-            .as_array_mut()
-            .into_iter()
-            .for_each(|known| known.extend(hosts(100, 60)));
+    let lists = [
+        "/openai/extra_result_hosts",
+        "/openai/extra_api_hosts",
+        "/ideogram/extra_result_hosts",
+        "/ideogram/extra_api_hosts",
+    ];
+    for (at, list) in lists.iter().enumerate() {
+        let known = providers.pointer_mut(list).and_then(Value::as_array_mut);
+        if let Some(known) = known {
+            let room = MAX_HOSTS - known.len();
+            known.extend(hosts(100 + at * MAX_HOSTS, room));
+        }
     }
     json!({
         "webhook_hosts": hosts(0, 50),
@@ -597,8 +607,24 @@ mod tests {
         let config = large(SimPorts::default());
         let bytes = config.to_string().len() as u64;
         assert!(bytes > LARGE_BYTES, "{bytes}");
+        let mut whole = json!({"environment": "development", "r2_bucket": "dev-images"});
+        for (name, value) in config.as_object().unwrap() {
+            whole[name] = value.clone();
+        }
+        let whole: api_types::EditableConfig = serde_json::from_value(whole).unwrap();
+        let local = api_types::ValidateContext {
+            local: true,
+            self_hosted: false,
+            now: api_types::Timestamp(0),
+        };
+        let problems = api_types::validate_config(&whole, local);
+        assert!(problems.is_empty(), "{problems:?}");
         // The simulator's own place is still allowed.
-        let hosts = config.pointer("/providers/openai/extra_result_hosts");
-        assert_eq!(hosts.and_then(Value::as_array).map(Vec::len), Some(61));
+        let seeded = seed::providers(SimPorts::default());
+        let own = seeded.pointer("/openai/extra_result_hosts/0");
+        assert_eq!(
+            config.pointer("/providers/openai/extra_result_hosts/0"),
+            own
+        );
     }
 }
