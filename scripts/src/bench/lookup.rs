@@ -115,7 +115,7 @@ fn allowed(took: Duration, every: Duration) -> u64 {
 struct Bench<'a> {
     service: Service<'a>,
     stack: &'a Stack,
-    /// A model that the seeded instances know.
+    /// A model that the seeded instances and those of the suite know.
     model: String,
 }
 
@@ -125,10 +125,16 @@ impl<'a> Bench<'a> {
         let list = Target::get(format!("{}/api/image-gen/v1/models", stack.base_url));
         let list = signed(list, stack.secrets.key("admin")?, SEEDED);
         let answer = list.send(&service.client)?;
-        let model = answer.json().pointer("/data/0/id").cloned();
-        let model = model
-            .as_ref()
-            .and_then(Value::as_str)
+        let json = answer.json();
+        let models = json.get("data").and_then(Value::as_array);
+        let ids = models
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it.get("id")?.as_str());
+        // A model is listed where its provider has a key, and the instances of this suite have this one.
+        let model = ids
+            .into_iter()
+            .find(|id| id.starts_with("openai/"))
             .context(format!("{} has no model: {}", list.url, answer.text()))?
             .to_owned();
         Ok(Self {
