@@ -42,6 +42,15 @@ pub struct ModelEntry {
 
 /// All models that the instance can use: those that a request without options could go to.
 pub fn catalog(config: &InstanceConfig, now: Timestamp) -> Vec<ModelEntry> {
+    catalog_of(config, now, |_, _| true)
+}
+
+/// Those of [`catalog`] that are wanted, by provider and model; nothing is worked out for the others.
+pub fn catalog_of(
+    config: &InstanceConfig,
+    now: Timestamp,
+    wanted: impl Fn(&ProviderName, &str) -> bool,
+) -> Vec<ModelEntry> {
     let mut entries = Vec::new();
     for (name, settings) in &config.edited.providers {
         let Ok(adapter) = registry::image(name, settings) else {
@@ -55,7 +64,7 @@ pub fn catalog(config: &InstanceConfig, now: Timestamp) -> Vec<ModelEntry> {
         let profile = adapter.profile();
         let default = profile.default_model().map(|model| model.id.clone());
         for model in profile.models() {
-            if !is_usable(config, name, model, now) {
+            if !wanted(name, &model.id) || !is_usable(config, name, model, now) {
                 continue;
             }
             let prices = profile.prices();

@@ -17,7 +17,7 @@ mod types;
 mod wire;
 
 pub use capability::default_limit;
-pub use catalog::{ModelEntry, catalog};
+pub use catalog::{ModelEntry, catalog, catalog_of};
 pub use check::check_config;
 pub use error::{Accepted, Advice, Kind, ProviderError};
 pub use image::ImageAdapter;

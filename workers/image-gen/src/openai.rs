@@ -19,7 +19,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use middleware::{Caller, Context, IdempotencyKey, Json, Path};
 use platform::{ByteStream, Clock, ObjectStore, PortError, Ports};
-use provider_adapters::{ModelEntry, catalog};
+use provider_adapters::{ModelEntry, catalog_of};
 use r2_manager::Encoder;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -261,12 +261,16 @@ fn model(entry: &ModelEntry, stats: &BTreeMap<ProviderName, LimiterStats>) -> Op
     }
 }
 
-fn models<P: Ports>(deps: &Deps<P>, caller: &Caller) -> Result<Vec<OpenAiModel>> {
+fn models<P: Ports>(
+    deps: &Deps<P>,
+    caller: &Caller,
+    wanted: impl Fn(&ProviderName, &str) -> bool,
+) -> Result<Vec<OpenAiModel>> {
     let config = caller.config()?;
     let now_ms = deps.clock.now_ms();
     let stats = deps.memory.stats(&config.instance_id, now_ms);
     let mut openable: BTreeMap<&ProviderName, bool> = BTreeMap::new();
-    let entries = catalog(config, Timestamp(now_ms));
+    let entries = catalog_of(config, Timestamp(now_ms), wanted);
     Ok(entries
         .iter()
         .filter(|entry| {
@@ -286,7 +290,7 @@ pub async fn list_models<P: Ports>(
 ) -> Result<Response> {
     Ok(axum::Json(OpenAiModelList {
         object: "list".to_owned(),
-        data: models(&deps, &caller)?,
+        data: models(&deps, &caller, |_, _| true)?,
     })
     .into_response())
 }
@@ -297,7 +301,13 @@ pub async fn get_model<P: Ports>(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response> {
-    let models = models(&deps, &caller)?;
+    let models = models(&deps, &caller, |provider, model| {
+        id == model
+            || id
+                .strip_prefix(provider.as_str())
+                .and_then(|it| it.strip_prefix('/'))
+                == Some(model)
+    })?;
     let short = |model: &&OpenAiModel| model.id.split_once('/').is_some_and(|(_, name)| name == id);
     let found = models
         .iter()
