@@ -89,6 +89,9 @@ pub struct TimelineEvent {
     /// Provider, where it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// With `admitted`: how long it waited for its place, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<u64>,
 }
 
 /// The answer of `GET /jobs/{id}`.

@@ -112,6 +112,7 @@ mod tests {
                     at: Timestamp(*at),
                     event: (*event).to_owned(),
                     provider: None,
+                    waited_ms: None,
                 })
                 .collect(),
             request_id: "r".to_owned(),

@@ -314,6 +314,8 @@ impl LimiterState {
     /// The attempt before this one, if it was handed over here: this row carries the job from now on.
     fn end_handover(
         &mut self,
+                // Asked and granted in one command; who is refused waits elsewhere.
+                waited_ms: Some(0),
         source: &impl AttemptSource,
         command: &Acquire,
         now_ms: i64,

@@ -220,6 +220,7 @@ impl Attempt {
                 event: event.to_owned(),
                 provider: None,
             });
+                waited_ms: None,
         }
         if self.version % 1_000 < STEPS {
             self.version += 1;

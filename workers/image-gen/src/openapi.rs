@@ -320,7 +320,7 @@ fn answer_schemas(schemas: &mut Map<String, Value>) {
     schemas.insert("ImageUsage".to_owned(), usage);
     let event = object(
         &["at", "event"],
-        json!({"at": {"type": "string", "format": "date-time"}, "event": {"type": "string"}, "provider": {"type": "string"}}),
+        json!({"at": {"type": "string", "format": "date-time"}, "event": {"type": "string"}, "provider": {"type": "string"}, "waited_ms": integer}),
     );
     let job = object(
         &[

@@ -104,7 +104,7 @@ async fn stored_json_columns_format_unchanged() {
     );
     assert_eq!(
         timeline,
-        r#"[{"at":"2025-11-21T10:00:00.000Z","event":"admitted","provider":"ideogram"},{"at":"2025-11-21T10:00:00.000Z","event":"succeeded"}]"#
+        r#"[{"at":"2025-11-21T10:00:00.000Z","event":"admitted","provider":"ideogram","waited_ms":0},{"at":"2025-11-21T10:00:00.000Z","event":"succeeded"}]"#
     );
     assert_eq!(image_ids, r#"["00000005-0000-7000-8000-000000000001"]"#);
     assert_eq!(job, r#"{"v":1,"prompt":"a lighthouse"}"#);

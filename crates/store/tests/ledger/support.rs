@@ -141,6 +141,7 @@ pub(crate) fn attempt(n: u32, attempt_no: u32, step: i64) -> AttemptView {
             event: "admitted".to_owned(),
             provider: None,
         }],
+            waited_ms: Some(0),
         job: serde_json::to_value(&job).unwrap(),
     }
 }
@@ -183,6 +184,7 @@ pub(crate) fn succeeded(n: u32) -> OutboxRow {
         event: "succeeded".to_owned(),
         provider: None,
     });
+        waited_ms: None,
     OutboxRow {
         object_name: "instance:production:provider:ideogram".to_owned(),
         attempt,
