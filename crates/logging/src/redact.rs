@@ -86,6 +86,38 @@ fn own_key(word: &str) -> Option<(usize, usize)> {
     })
 }
 
+/// Whether that is a random text and no word: long, and either padded as base64 is, with letters and digits or small letters
+/// and capitals in turns, or in one of its parts letters among digits, many digits, or more letters than any word has.
+fn is_opaque(token: &str) -> bool {
+    const WHOLE: usize = 12;
+    const PART: usize = 8;
+    const DIGITS: usize = 16;
+    const WORD: usize = 24;
+    const TURNS: usize = 4;
+    let turns = |is: fn(&u8) -> bool| {
+        let plain: Vec<bool> = token
+            .bytes()
+            .filter(u8::is_ascii_alphanumeric)
+            .map(|byte| is(&byte))
+            .collect();
+        plain
+            .windows(2)
+            .filter(|pair| matches!(pair, [left, right] if left != right))
+            .count()
+    };
+    let odd = |part: &str| {
+        let digits = part.bytes().filter(u8::is_ascii_digit).count();
+        let mixed = digits > 0 && digits < part.len() && part.len() >= PART;
+        mixed || digits >= DIGITS || part.len() >= WORD
+    };
+    let mut parts = token.split(|symbol: char| !symbol.is_ascii_alphanumeric());
+    token.len() >= WHOLE
+        && (token.ends_with('=')
+            || turns(u8::is_ascii_digit) >= TURNS
+            || turns(u8::is_ascii_uppercase) >= 2 * TURNS
+            || parts.any(odd))
+}
+
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     NAMES.contains(&name.as_str()) || ENDINGS.iter().any(|ending| name.ends_with(ending))
@@ -101,22 +133,17 @@ pub fn redact_tokens(text: &str) -> String {
     clean(text, false)
 }
 
+/// Without `names` the text is prose: what stands after `bearer` or `basic` is hidden only where no word looks like it.
 fn clean(text: &str, names: bool) -> String {
-    let is_secret = |inside: &str| scan(inside, false) != inside;
-    encoded::hide(scan(&hide(text), names), MASK, &is_secret)
+    let is_secret = |inside: &str| scan(inside, false, !names) != inside;
+    encoded::hide(scan(&hide(text), names, !names), MASK, &is_secret)
 }
 
 /// Whether a text holds a credential of a known form, a registered secret, or either in an encoding: for what must be
-/// refused, because hiding a part of it would change what it says. The words before a token in a header count for nothing,
-/// because in prose ("a basic shape", "the bearer of news") they stand before anything.
+/// refused, because hiding a part of it would change what it says. The words before a token in a header count for nothing
+/// by themselves, because in prose ("a basic shape", "the bearer of news") they stand before anything.
 pub fn holds_credential(text: &str) -> bool {
-    let introduces = |word: &str| {
-        let word = word.to_ascii_lowercase();
-        word.ends_with("bearer") || word.ends_with("basic")
-    };
-    let words = text.split_whitespace().filter(|word| !introduces(word));
-    let prose = words.collect::<Vec<_>>().join(" ");
-    redact_tokens(&prose) != prose
+    redact_tokens(text) != text
 }
 
 /// Redacts all texts of a value; members with a secret name are hidden whole.
@@ -157,6 +184,7 @@ fn walk(value: &mut Value, names: bool) {
 
 struct Scanner<'a> {
     text: &'a str,
+    prose: bool,
     at: usize,
     out: String,
 }
@@ -290,6 +318,10 @@ impl<'a> Scanner<'a> {
         }
         if word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic") {
             self.keep(length);
+            if self.prose {
+                self.opaque_token();
+                return;
+            }
             let spaces = self.run(0, |byte| byte == b' ');
             let token = self.run(spaces, |byte| {
                 !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'\\' | b',')
@@ -307,6 +339,23 @@ impl<'a> Scanner<'a> {
             return;
         }
         self.token(length);
+    }
+
+    /// Hides what follows a scheme in prose, if it is opaque; anything else is looked at as any word.
+    fn opaque_token(&mut self) {
+        let gap = self.run(0, |byte| {
+            byte.is_ascii_whitespace() || matches!(byte, b':' | b'=')
+        });
+        let run = self.run(gap, |byte| {
+            is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'=')
+        });
+        let whole = self.slice(gap + run).get(gap..).unwrap_or_default();
+        // The end of a sentence is no part of it.
+        let token = whole.trim_end_matches(['.', '/']);
+        if gap > 0 && is_opaque(token) {
+            self.keep(gap);
+            self.mask(token.len());
+        }
     }
 
     /// Hides a word that has the form of a credential.
@@ -361,9 +410,10 @@ fn find_ampersand(text: &str) -> Option<usize> {
     text.find("%26")
 }
 
-fn scan(text: &str, names: bool) -> String {
+fn scan(text: &str, names: bool, prose: bool) -> String {
     let mut scanner = Scanner {
         text,
+        prose,
         at: 0,
         out: String::with_capacity(text.len()),
     };

@@ -4,7 +4,7 @@
 mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-    use logging::{redact, redact_tokens, redact_value, register_secret};
+    use logging::{holds_credential, redact, redact_tokens, redact_value, register_secret};
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use std::fmt::Write;
@@ -136,6 +136,55 @@ mod tests {
             redact_tokens("api_key: there is no such member"),
             "api_key: there is no such member"
         );
+    }
+
+    #[test]
+    fn in_prose_a_bearer_carries_anything_but_an_opaque_text() {
+        for text in [
+            "a standard bearer walks",
+            "Bearer of the ring",
+            "the bearer: a tired messenger, 17 years old",
+            "a basic watercolour painting of a basic internationalization diagram",
+            "bearer of 19th-century-style banners, 1920x1080.",
+            "Bearer McDonaldson and the basic TypeScript/JavaScript logo",
+            "a pall bearer/undertaker/gravedigger in black-and-white-photography",
+            "the cup bearer",
+            "bearer 漢字",
+        ] {
+            assert_eq!(redact_tokens(text), text);
+            assert!(!holds_credential(text), "{text}");
+        }
+        for (text, shown) in [
+            (
+                "a poster with Bearer 8f14e45fceea167a5a36dedd4bea2543 on it",
+                "a poster with Bearer ***** on it",
+            ),
+            ("bearer\tQxT9vLm2Rk7Zp.", "bearer\t*****."),
+            (
+                "Authorization: Bearer: mF_9.B5f-4.1JqM12",
+                "Authorization: Bearer: *****",
+            ),
+            (
+                "bearer 550e8400-e29b-41d4-a716-446655440000",
+                "bearer *****",
+            ),
+            ("BEARER hJtXIZ/uSNkQlp==", "BEARER *****"),
+            (
+                "basic dXNlcjpwYXNzd29yZA==, they said",
+                "basic *****, they said",
+            ),
+            ("bearer 12345678901234567890", "bearer *****"),
+            ("bearer abcdefghijklmnopqrstuvwxyz", "bearer *****"),
+            // Its own form is known, so it is hidden as such where it is too short to be opaque.
+            ("Bearer AKIAABCDEFGHIJKLMNOP", "Bearer AKIA*****"),
+        ] {
+            assert_eq!(redact_tokens(text), shown);
+            assert!(holds_credential(text), "{text}");
+        }
+        assert!(holds_credential(&format!("Bearer {KEY}")));
+        // A log line is no prose: whatever is sent as a bearer is hidden, encoded too.
+        assert_eq!(redact("bearer of news"), "bearer ***** news");
+        assert_eq!(redact("x=Bearer%20abc123def456"), "*****");
     }
 
     #[test]

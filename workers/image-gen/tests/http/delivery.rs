@@ -291,19 +291,28 @@ async fn two_refusals_of_a_bucket_cost_a_pause_and_are_not_noticed() {
     }
 }
 
-/// A request with a key in it is refused. What only introduces one is prose, and is hidden beside the picture all the same.
+/// An opaque text after `Bearer` is refused as every key is; a bearer of prose is drawn, and stored as it was asked for.
 #[tokio::test]
-async fn what_may_be_a_key_in_a_prompt_is_not_kept_beside_the_picture() {
+async fn what_may_be_a_key_in_a_prompt_is_not_kept_and_prose_is() {
     let stage = Stage::new();
     let mut body = asked("ideogram", 1);
     body["prompt"] = json!("a cat, Authorization: Bearer Canary0123456789 on a roof");
+    let details = refused(
+        &stage.post("/generate", body.clone()).await,
+        400,
+        Code::InvalidField,
+    );
+    assert_eq!(details["field"], "prompt");
+    assert!(stage.ports.objects.keys().is_empty());
+    let prose = "a standard bearer walks behind the Bearer of the ring, a basic watercolour";
+    body["prompt"] = json!(prose);
     let response = stage.post("/generate", body).await;
     ok(&response);
     let path = response.json()["r2_path"].as_str().unwrap().to_owned();
     let info = stage.ports.objects.head(&path).await.unwrap().unwrap();
-    let prompt = info.meta("prompt").unwrap();
-    assert!(prompt.ends_with("%20on%20a%20roof"), "{prompt}");
-    for (name, value) in &info.metadata {
-        assert!(!value.contains("Canary"), "{name}: {value}");
-    }
+    let kept = info.meta("prompt").unwrap().replace("%20", " ");
+    assert_eq!(kept.replace("%2C", ","), prose);
+    stage.pass(2_000).await;
+    let images = stage.rows("SELECT prompt FROM images").await;
+    assert_eq!(images[0].text("prompt"), Some(prose));
 }
