@@ -221,6 +221,9 @@ pub struct JobCandidate {
     pub weight: u32,
     /// Calls of the vendor, for the request window.
     pub calls: u32,
+    /// The most tokens that the vendor will count, for the token window; 0 where it counts none.
+    #[serde(default)]
+    pub tokens: u32,
     /// Expected price in micro-dollars; null when unknown and allowed.
     pub estimate_usd_micros: Option<i64>,
     /// The most it can cost.

@@ -430,8 +430,17 @@ impl Planner<'_> {
             return false;
         }
         warnings.extend(fitted.warnings);
+        let tokens = adapter.profile().prices().tokens(
+            &model.id,
+            &fitted.effective,
+            self.request.prompt.len() as u64,
+            self.now,
+        );
         self.found.push(Found {
-            candidate: candidate(name, model, fitted.effective, warnings, estimate),
+            candidate: JobCandidate {
+                tokens,
+                ..candidate(name, model, fitted.effective, warnings, estimate)
+            },
             tier: model.tier,
             primary,
             order,
@@ -576,6 +585,7 @@ fn candidate(
         model: model.id.clone(),
         weight: effective.n,
         calls: 1,
+        tokens: 0,
         effective,
         warnings,
         estimate_usd_micros: usd,

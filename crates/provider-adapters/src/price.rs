@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// Bytes of a prompt that are taken for one token: English has about four, so this counts too many rather than too few.
+const PROMPT_BYTES_A_TOKEN: u64 = 3;
+
 /// What a price is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,30 +192,10 @@ impl<'a> PriceBook<'a> {
         now: Timestamp,
     ) -> Result<Estimate, PriceUnknown> {
         let day = now.day();
-        let row = self.row(model, options, &day, false).ok_or(PriceUnknown)?;
-        let each = row.usd_micros.ok_or(PriceUnknown)?;
-        if row.free && !self.private || !row.free && each <= 0 {
-            return Err(PriceUnknown);
-        }
-        let upper_each = row.upper_usd_micros.unwrap_or(each).max(each);
+        let (row, each, upper_each) = self.of_an_image(model, options, &day)?;
         let images = i64::from(options.n.max(1));
-        let (mut usd_micros, mut upper) = match row.unit {
-            Unit::Megapixel => {
-                let size = options
-                    .size
-                    .as_deref()
-                    .and_then(Size::parse)
-                    .ok_or(PriceUnknown)?;
-                let further = size.pixels().div_ceil(1_000_000).max(1).cast_signed() - 1;
-                let extra = row.extra_usd_micros.unwrap_or(each);
-                // The upper price of a further megapixel is as much higher as that of the first.
-                let upper_extra = scaled(extra, upper_each, each);
-                (each + further * extra, upper_each + further * upper_extra)
-            }
-            Unit::Image | Unit::MillionTokens => (each, upper_each),
-        };
-        usd_micros = usd_micros.saturating_mul(images);
-        upper = upper.saturating_mul(images);
+        let mut usd_micros = each.saturating_mul(images);
+        let mut upper = upper_each.saturating_mul(images);
         if let Some(rates) = self
             .row(model, options, &day, true)
             .and_then(|row| row.tokens)
@@ -227,6 +210,67 @@ impl<'a> PriceBook<'a> {
             basis: row.basis,
             price_version: row.from.clone(),
         })
+    }
+
+    /// The row that prices one image, its price, and the most that it can cost.
+    fn of_an_image(
+        &self,
+        model: &str,
+        options: &ImageOptions,
+        day: &str,
+    ) -> Result<(&'a PriceRow, i64, i64), PriceUnknown> {
+        let row = self.row(model, options, day, false).ok_or(PriceUnknown)?;
+        let each = row.usd_micros.ok_or(PriceUnknown)?;
+        if row.free && !self.private || !row.free && each <= 0 {
+            return Err(PriceUnknown);
+        }
+        let upper_each = row.upper_usd_micros.unwrap_or(each).max(each);
+        if row.unit != Unit::Megapixel {
+            return Ok((row, each, upper_each));
+        }
+        let size = options
+            .size
+            .as_deref()
+            .and_then(Size::parse)
+            .ok_or(PriceUnknown)?;
+        let further = size.pixels().div_ceil(1_000_000).max(1).cast_signed() - 1;
+        let extra = row.extra_usd_micros.unwrap_or(each);
+        // The upper price of a further megapixel is as much higher as that of the first.
+        let upper_extra = scaled(extra, upper_each, each);
+        Ok((
+            row,
+            each + further * extra,
+            upper_each + further * upper_extra,
+        ))
+    }
+
+    /// The most tokens that the vendor will count for the prompt and `options.n` images: for each image as many output
+    /// tokens as the most that it can cost would buy, and a token for three bytes of the prompt. 0 where no row prices the
+    /// model by tokens: such a vendor counts none.
+    pub fn tokens(
+        &self,
+        model: &str,
+        options: &ImageOptions,
+        prompt_bytes: u64,
+        now: Timestamp,
+    ) -> u32 {
+        let day = now.day();
+        let Some(rates) = self
+            .row(model, options, &day, true)
+            .and_then(|row| row.tokens)
+        else {
+            return 0;
+        };
+        let each = match self.of_an_image(model, options, &day) {
+            Ok((.., upper_each)) => bought(upper_each, rates.image_out),
+            // Without a price of the image only its prompt is known; the settle brings the rest.
+            Err(PriceUnknown) => 0,
+        };
+        let images = u64::from(options.n.max(1));
+        let tokens = prompt_bytes
+            .div_ceil(PROMPT_BYTES_A_TOKEN)
+            .saturating_add(each.saturating_mul(images));
+        u32::try_from(tokens).unwrap_or(u32::MAX)
     }
 
     /// What was charged: by the reported amount, else by reported tokens, else by the table. Without `options` nothing is
@@ -284,6 +328,17 @@ impl<'a> PriceBook<'a> {
             .iter()
             .chain(self.built_in)
             .filter(move |row| row.model == model && row.is_valid(&day))
+    }
+}
+
+/// The tokens that so many micro-dollars pay for, rounded up.
+fn bought(usd_micros: i64, rate: i64) -> u64 {
+    match (u64::try_from(usd_micros), u64::try_from(rate)) {
+        (Ok(usd_micros), Ok(rate)) if rate > 0 => {
+            let tokens = (u128::from(usd_micros) * 1_000_000).div_ceil(u128::from(rate));
+            u64::try_from(tokens).unwrap_or(u64::MAX)
+        }
+        _ => 0,
     }
 }
 

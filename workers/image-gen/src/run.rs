@@ -453,7 +453,7 @@ impl<P: Ports> Run<P> {
             provider: candidate.provider.clone(),
             calls: candidate.calls,
             images: candidate.weight,
-            tokens: 0,
+            tokens: candidate.tokens,
             work: Work::Image,
             model: candidate.model.clone(),
             org_id: job.caller.org_id.clone(),

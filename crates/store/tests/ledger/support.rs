@@ -82,6 +82,7 @@ pub(crate) fn stored_job(n: u32, images: u32) -> GenerateJob {
             warnings: Vec::new(),
             weight: images,
             calls: 1,
+            tokens: 0,
             estimate_usd_micros: Some(60_000),
             upper_usd_micros: Some(60_000),
             price_version: Some("2026-11-16".to_owned()),
@@ -140,8 +141,8 @@ pub(crate) fn attempt(n: u32, attempt_no: u32, step: i64) -> AttemptView {
             at: Timestamp(ADMITTED_MS),
             event: "admitted".to_owned(),
             provider: None,
-        }],
             waited_ms: Some(0),
+        }],
         job: serde_json::to_value(&job).unwrap(),
     }
 }
@@ -183,8 +184,8 @@ pub(crate) fn succeeded(n: u32) -> OutboxRow {
         at: Timestamp(ADMITTED_MS + 300),
         event: "succeeded".to_owned(),
         provider: None,
-    });
         waited_ms: None,
+    });
     OutboxRow {
         object_name: "instance:production:provider:ideogram".to_owned(),
         attempt,

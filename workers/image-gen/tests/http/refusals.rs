@@ -2,6 +2,7 @@
 
 use crate::answer::{ok, refused};
 use crate::support::{INSTANCE, Stage, request};
+use crate::vendors::Act;
 use api_types::{InstanceStatus, Scope};
 use errors::Code;
 use platform::fakes::When;
@@ -291,4 +292,64 @@ async fn a_key_that_cannot_be_opened_is_passed_over_for_the_next_candidate() {
     assert_eq!(stage.rows("SELECT * FROM usage_logs").await.len(), 0);
     stage.pass(5_000).await;
     assert_eq!(stage.rows("SELECT * FROM usage_logs").await.len(), 1);
+}
+
+#[tokio::test]
+async fn requests_at_once_share_the_tokens_before_any_of_them_is_settled() {
+    let stage = Stage::new();
+    stage.configure(|config| config["rate_limits"]["openai"] = json!({"tpm": 1_200}));
+    stage.vendors.act([
+        Act::Bytes { delay_ms: 3_000 },
+        Act::Bytes { delay_ms: 3_000 },
+        Act::Bytes { delay_ms: 3_000 },
+    ]);
+    // 488 tokens each: two fit into 1,200.
+    let asked = request("openai");
+    let (app, _) = stage.app();
+    let send = || app.post("/generate").key(&stage.key).json(&asked).send();
+    let (first, second, third) = tokio::join!(send(), send(), send());
+    stage.ports.background.drain().await;
+    let all = [&first, &second, &third];
+    let refusals: Vec<_> = all
+        .iter()
+        .filter(|response| response.status.as_u16() != 200)
+        .collect();
+    assert_eq!(refusals.len(), 1);
+    let details = refused(refusals[0], 429, Code::RateLimited);
+    assert_eq!(details["reason"], "tokens");
+    assert_eq!(details["source"], "own");
+    for response in all {
+        assert_eq!(response.header("x-ratelimit-limit-tokens"), "1200");
+        let reset: u64 = response.header("x-ratelimit-reset-tokens").parse().unwrap();
+        assert!((1..=60).contains(&reset), "{reset}");
+    }
+    let mut left: Vec<u32> = all
+        .iter()
+        .map(|response| {
+            let left = response.header("x-ratelimit-remaining-tokens");
+            left.parse().unwrap()
+        })
+        .collect();
+    left.sort_unstable();
+    assert_eq!(left, [1_200 - 2 * 488, 1_200 - 2 * 488, 1_200 - 488]);
+    assert_eq!(stage.vendors.charged().len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_provider_has_counted_replaces_the_estimate_and_silence_leaves_it() {
+    let stage = Stage::new();
+    stage.configure(|config| config["rate_limits"]["openai"] = json!({"tpm": 3_000}));
+    let left = async || {
+        let response = stage.generate("openai").await;
+        let left = response.header("x-ratelimit-remaining-tokens");
+        left.parse::<u32>().unwrap()
+    };
+    assert_eq!(left().await, 3_000 - 488);
+    // It has reported 1,010.
+    assert_eq!(left().await, 3_000 - 1_010 - 488);
+    stage.ports.world.clock.advance(60_000);
+    // An answer that breaks off reports nothing, and its tokens are used all the same.
+    stage.vendors.act([Act::CutAnswer { before_end: 1 }]);
+    assert_eq!(left().await, 3_000 - 488);
+    assert_eq!(left().await, 3_000 - 2 * 488);
 }

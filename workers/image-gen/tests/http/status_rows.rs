@@ -49,6 +49,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row("NUL in the prompt", Code::InvalidField, "field=prompt", 0),
     Row("a key in the prompt", Code::InvalidField, "field=prompt", 0),
     Row(
+        "a bearer token in the prompt",
+        Code::InvalidField,
+        "field=prompt",
+        0,
+    ),
+    Row(
         "a key as Idempotency-Key",
         Code::InvalidField,
         "field=Idempotency-Key",
@@ -76,6 +82,12 @@ pub(crate) const ROWS: &[Row] = &[
         "value=2",
         0,
     ),
+    Row(
+        "more tokens than a minute has",
+        Code::RequestExceedsLimit,
+        "limit=tpm",
+        0,
+    ),
     // Idempotency-Key.
     Row(
         "the same key at once",
@@ -95,6 +107,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row("a model without a price", Code::PriceUnknown, "skipped", 0),
     // Limits.
     Row("a full window", Code::RateLimited, "reason=requests", 1),
+    Row(
+        "a full window of tokens",
+        Code::RateLimited,
+        "reason=tokens",
+        1,
+    ),
     Row("all places taken", Code::RateLimited, "reason=inflight", 1),
     Row(
         "the provider's own limit",

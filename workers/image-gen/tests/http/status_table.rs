@@ -223,6 +223,10 @@ async fn body(case: &str) -> Ask {
         "an oversized prompt" => Ask::with("prompt", json!("x".repeat(32_001))),
         "NUL in the prompt" => Ask::with("prompt", json!("a\u{0}b")),
         "a key in the prompt" => Ask::with("prompt", json!(format!("a cat with {canary}"))),
+        "a bearer token in the prompt" => Ask::with(
+            "prompt",
+            json!("a poster that says Bearer 8f14e45fceea167a5a36dedd4bea2543"),
+        ),
         "a key as Idempotency-Key" => {
             Ask::new(request("ideogram")).header("idempotency-key", &canary)
         }
@@ -236,6 +240,13 @@ async fn body(case: &str) -> Ask {
             let ask = Ask::with("n", json!(3));
             ask.stage.configure(|config| {
                 config["rate_limits"]["ideogram"]["max_inflight_images"] = json!(2);
+            });
+            ask
+        }
+        "more tokens than a minute has" => {
+            let ask = Ask::new(request("openai"));
+            ask.stage.configure(|config| {
+                config["rate_limits"]["openai"] = json!({"tpm": 100});
             });
             ask
         }
@@ -266,6 +277,14 @@ async fn before(case: &str) -> Ask {
                 } else {
                     json!({"max_inflight_images": 1})
                 };
+            });
+            ask
+        }
+        // The first one is taken for 488 tokens and uses 1,010: by itself that leaves room for nothing but less than 191.
+        "a full window of tokens" => {
+            let ask = Ask::new(request("openai"));
+            ask.stage.configure(|config| {
+                config["rate_limits"]["openai"] = json!({"tpm": 1_200});
             });
             ask
         }
@@ -381,6 +400,7 @@ async fn follow_up(
         }
         "the same key at once"
         | "a full window"
+        | "a full window of tokens"
         | "all places taken"
         | "after the provider's own limit" => {}
         _ => return response,
@@ -480,7 +500,11 @@ async fn every_row_is_answered_as_documented_in_both_shapes() {
 
 #[tokio::test]
 async fn a_limited_request_passes_after_the_wait_that_it_was_told_and_not_before() {
-    for case in ["a full window", "after the provider's own limit"] {
+    for case in [
+        "a full window",
+        "a full window of tokens",
+        "after the provider's own limit",
+    ] {
         let ask = Box::pin(ask(case, Words::Ours)).await;
         ask.send(Words::Ours).await;
         let limited = ask.send(Words::Ours).await;
