@@ -618,6 +618,9 @@ pub struct LimiterGauges {
     pub outbox_rows: u32,
     /// Age of the oldest of them, in milliseconds.
     pub outbox_age_ms: u64,
+    /// Events that the state of their job did not have; each was ignored.
+    #[serde(default)]
+    pub illegal_transitions: u64,
     /// When the breaker lets the next call through, in milliseconds; 0 when closed.
     pub breaker_ms: u64,
     /// The in-flight maximum in force.

@@ -13,7 +13,8 @@ pub enum Event {
     Admit,
     /// Its attempt failed and the same provider is tried later.
     RetryLater,
-    /// An attempt whose outcome was unknown turns out never to have been sent.
+    /// An attempt whose outcome was unknown turns out to be over with nothing to show for it, never sent or refused: the
+    /// job goes on.
     ProveUnsent,
     /// Nobody knows whether the provider ran it.
     LoseOutcome,

@@ -14,6 +14,7 @@ use api_types::{
     JobState, LIMITER_VERSION, LimitedReason, TimelineEvent, Timestamp, Work,
 };
 use errors::Code;
+use jobs::Event;
 use platform::PortError;
 
 /// Most bytes of a stored job.
@@ -52,6 +53,22 @@ impl LimiterState {
             Known::Returned(row) => Some(row),
             Known::Not => None,
         };
+        let newest = newest(source, command)?;
+        let from = newest.as_ref().map(|row| row.job_state);
+        let admitted = self.follow(&command.job_id, from, Event::Admit, &mut changes);
+        let job_state = match (admitted, newest) {
+            (Some(job_state), _) => job_state,
+            // The job has ended here, or nobody knows its outcome: nothing may be sent for it.
+            (None, Some(row)) => {
+                let over = AcquireDecision::Existing(Box::new(view(&row)));
+                let reply = self.reply(command, over, now_ms);
+                return Ok((reply, changes));
+            }
+            (None, None) => {
+                let text = "a job that is not known cannot be admitted".to_owned();
+                return Err(CommandError::Refused(Code::InternalError, text));
+            }
+        };
         self.adopt(&command.limits, source, &mut changes)?;
         if let Some(refused) = self.too_large(command) {
             let reply = self.reply(command, refused, now_ms);
@@ -76,7 +93,8 @@ impl LimiterState {
                         self.untrack(&row);
                         changes.removed.push(row.lease_id);
                     }
-                    self.grant(source, command, now_ms, (generation, probe), &mut changes)?
+                    let gate = (generation, probe);
+                    self.grant(source, command, now_ms, gate, job_state, &mut changes)?
                 }
             },
         };
@@ -240,6 +258,7 @@ impl LimiterState {
         command: &Acquire,
         now_ms: i64,
         (generation, probe): (u64, bool),
+        job_state: JobState,
         changes: &mut Changes,
     ) -> Result<AcquireDecision, PortError> {
         if command.attempt_no > 1 {
@@ -252,7 +271,7 @@ impl LimiterState {
             instance_id: command.instance_id.clone(),
             provider: command.provider.clone(),
             state: AttemptState::Held,
-            job_state: JobState::Running,
+            job_state,
             stage: Some(JobStage::Admitted),
             epoch: 1,
             owned: true,
@@ -295,6 +314,8 @@ impl LimiterState {
                 at: Timestamp(now_ms),
                 event: "admitted".to_owned(),
                 provider: Some(command.provider.as_str().to_owned()),
+                // Asked and granted in one command; who is refused waits elsewhere.
+                waited_ms: Some(0),
             }],
             version: Attempt::first_version(command.attempt_no),
             flushed_version: 0,
@@ -314,8 +335,6 @@ impl LimiterState {
     /// The attempt before this one, if it was handed over here: this row carries the job from now on.
     fn end_handover(
         &mut self,
-                // Asked and granted in one command; who is refused waits elsewhere.
-                waited_ms: Some(0),
         source: &impl AttemptSource,
         command: &Acquire,
         now_ms: i64,
@@ -324,7 +343,10 @@ impl LimiterState {
         let before = source.by_attempt(&command.job_id, command.attempt_no - 1)?;
         if let Some(before) = before.filter(|row| row.state == AttemptState::Handover) {
             let mut after = before.clone();
-            after.end(now_ms, JobState::Running, "handed_over", &self.tuning);
+            if !self.happens(&mut after, Event::Admit, changes) {
+                return Ok(());
+            }
+            after.end(now_ms, "handed_over", &self.tuning);
             self.replace(&before, after, changes);
         }
         Ok(())
@@ -408,6 +430,16 @@ fn dedupe(changes: &mut Changes) {
     }
     kept.reverse();
     changes.meta = kept;
+}
+
+/// The newest attempt of the job here, if a later one is asked for. Before its first attempt nobody knows a job, and a lease
+/// that came back unsent was no attempt.
+fn newest(source: &impl AttemptSource, command: &Acquire) -> Result<Option<Attempt>, PortError> {
+    if command.attempt_no == 1 {
+        return Ok(None);
+    }
+    let newest = source.newest(&command.job_id)?;
+    Ok(newest.filter(|row| !row.returned()))
 }
 
 /// What the tables know of the asked attempt.

@@ -11,6 +11,7 @@ use api_types::{
     ReleaseReason, Renew, Submitted, Take, TakeMode, TakeReply, WakeReason, Work,
 };
 use errors::Code;
+use jobs::Event;
 
 /// Most handles of one attempt: ten parts, each sent twice.
 const JOB_REFS: usize = 20;
@@ -69,12 +70,10 @@ impl LimiterState {
             row.job_refs.push(command.job_ref.clone());
             row.job_refs.sort_by_key(|job| job.part);
             row.state = AttemptState::Submitted;
-            row.job_state = JobState::Running;
-            row.stage = Some(JobStage::Polling);
+            // A handle that comes after its holder was given up makes the job known to the provider, not to us: it stays
+            // unknown until it is settled.
+            row.stage = (row.job_state == JobState::Running).then_some(JobStage::Polling);
             row.dispatches = 0;
-            if row.outcome == Some(Outcome::Unknown) {
-                row.outcome = None;
-            }
             row.mark(now_ms, "submitted", &self.tuning);
         }
         // Past `run_until` nobody should poll on as if it were alive.
@@ -149,6 +148,10 @@ impl LimiterState {
             (ReleaseReason::NotSent, AttemptState::Held | AttemptState::Granted)
                 if row.job_refs.is_empty() =>
             {
+                // A later attempt comes from another place, and the job goes on from there; a first one was all there was.
+                if row.attempt_no == 1 && !self.happens(&mut row, Event::Cancel, &mut changes) {
+                    return Ok((reply(false, &before), changes));
+                }
                 self.gate.unused(Self::origin(&row), now_ms, random);
                 row.counted = false;
                 row.outcome = Some(Outcome::Cancelled);
@@ -156,13 +159,7 @@ impl LimiterState {
                 row.cost_usd_micros = Some(0);
                 row.cost_basis = Some(CostBasis::None);
                 let version = row.version;
-                // A later attempt comes from another place, and the job goes on from there; a first one was all there was.
-                let job_state = if row.attempt_no > 1 {
-                    JobState::Running
-                } else {
-                    JobState::Cancelled
-                };
-                row.end(now_ms, job_state, "not_sent", &self.tuning);
+                row.end(now_ms, "not_sent", &self.tuning);
                 // The job may go on elsewhere with this number; its end there must still count.
                 row.version = version + 1;
                 if row.flushed_version == 0 {
@@ -190,12 +187,15 @@ impl LimiterState {
                 }
             }
             (ReleaseReason::Handoff, AttemptState::Held) => {
-                row.become_unknown(now_ms, "handoff", &self.tuning);
+                self.lose(&mut row, now_ms, "handoff", &mut changes);
                 self.gate.lost(Self::origin(&row), now_ms, random);
                 wake = Some(WakeReason::Reconcile);
             }
             (ReleaseReason::HandedOver, AttemptState::Handover) => {
-                row.end(now_ms, JobState::Running, "handed_over", &self.tuning);
+                if !self.happens(&mut row, Event::Admit, &mut changes) {
+                    return Ok((reply(false, &before), changes));
+                }
+                row.end(now_ms, "handed_over", &self.tuning);
             }
             _ => return Err(lost(&before)),
         }
@@ -243,7 +243,7 @@ impl LimiterState {
         // The alarm may be late: a holder whose time is over is gone, whatever the alarm has written.
         if before.owned && before.deadline_ms.is_some_and(|at_ms| at_ms <= now_ms) {
             let gate = self.gate.clone();
-            if let Some(after) = self.expired(&before, now_ms, random) {
+            if let Some(after) = self.expired(&before, now_ms, random, &mut changes) {
                 self.untrack(&before);
                 self.track(&after);
                 before = after;

@@ -9,6 +9,7 @@ use api_types::{
     JobStage, JobState, KeyId, LeaseId, OrgId, Outcome, ProjectId, ProviderName, StoredImage,
     TimelineEvent, Timestamp, UsagePhase, UsageRow, Warning, Work,
 };
+use jobs::Event;
 use serde::{Deserialize, Serialize};
 
 /// Most entries of a timeline.
@@ -219,8 +220,8 @@ impl Attempt {
                 at: Timestamp(now_ms),
                 event: event.to_owned(),
                 provider: None,
-            });
                 waited_ms: None,
+            });
         }
         if self.version % 1_000 < STEPS {
             self.version += 1;
@@ -251,10 +252,9 @@ impl Attempt {
         }
     }
 
-    /// Nobody knows whether it ran: booked at the most it can cost.
-    pub fn become_unknown(&mut self, now_ms: i64, provider_event: &str, tuning: &Tuning) {
+    /// Nobody knows whether it ran: booked at the most it can cost. What that makes of the job is decided before.
+    pub(crate) fn become_unknown(&mut self, now_ms: i64, provider_event: &str, tuning: &Tuning) {
         self.state = AttemptState::Unknown;
-        self.job_state = JobState::Unknown;
         self.stage = None;
         self.outcome = Some(Outcome::Unknown);
         self.owned = false;
@@ -310,10 +310,9 @@ impl Attempt {
         }
     }
 
-    /// Ends it.
-    pub fn end(&mut self, now_ms: i64, job_state: JobState, event: &str, tuning: &Tuning) {
+    /// Ends it. What that makes of the job is decided before.
+    pub(crate) fn end(&mut self, now_ms: i64, event: &str, tuning: &Tuning) {
         self.state = AttemptState::Settled;
-        self.job_state = job_state;
         self.stage = None;
         self.owned = false;
         self.deadline_ms = None;
@@ -324,24 +323,24 @@ impl Attempt {
     }
 }
 
-/// What a final outcome means for the job. An attempt that could not even be sent names its error: nobody has cancelled
-/// that job.
-pub(crate) fn job_state_of(outcome: Outcome, failed: bool) -> JobState {
+/// What a final outcome is for the job. An attempt that could not even be sent names its error: nobody has cancelled that
+/// job.
+pub(crate) fn event_of(outcome: Outcome, failed: bool) -> Event {
     match outcome {
-        Outcome::Succeeded => JobState::Succeeded,
-        Outcome::Cancelled if failed => JobState::Dead,
-        Outcome::Cancelled => JobState::Cancelled,
-        Outcome::Unknown => JobState::Unknown,
+        Outcome::Succeeded => Event::Succeed,
+        Outcome::Cancelled if failed => Event::GiveUp,
+        Outcome::Cancelled => Event::Cancel,
+        Outcome::Unknown => Event::LoseOutcome,
         Outcome::QualityRejected
         | Outcome::RejectedBySafety
         | Outcome::Invalid
-        | Outcome::ResultLost => JobState::Failed,
+        | Outcome::ResultLost => Event::Fail,
         Outcome::Auth
         | Outcome::Quota
         | Outcome::RateLimited
         | Outcome::Timeout
         | Outcome::Unavailable
-        | Outcome::NoOutput => JobState::Dead,
+        | Outcome::NoOutput => Event::GiveUp,
     }
 }
 
@@ -361,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn job_states_match_the_table() {
+    fn outcomes_end_a_running_job_as_the_table_says() {
         for (outcome, failed, state) in [
             (Outcome::ResultLost, true, JobState::Failed),
             (Outcome::Unavailable, true, JobState::Dead),
@@ -369,7 +368,9 @@ mod tests {
             (Outcome::Cancelled, false, JobState::Cancelled),
             (Outcome::Cancelled, true, JobState::Dead),
         ] {
-            assert_eq!(job_state_of(outcome, failed), state, "{outcome:?}");
+            let event = event_of(outcome, failed);
+            let end = jobs::follow(Some(JobState::Running), event);
+            assert_eq!(end, Some(state), "{outcome:?}");
         }
     }
 }

@@ -4,10 +4,9 @@
 
 use crate::lease::{Attempt, lease_text};
 use crate::state::{AttemptSource, Changes, CommandError, LimiterState};
-use api_types::{
-    AttemptState, Billed, CostBasis, JobError, JobState, LeaseId, Outcome, WakeReason, Work,
-};
+use api_types::{AttemptState, Billed, CostBasis, JobError, LeaseId, Outcome, WakeReason, Work};
 use errors::Code;
+use jobs::Event;
 
 /// An unknown attempt is looked at again after so many holder times (10 min for the default of 60 s).
 const RECONCILE_FACTOR: i64 = 10;
@@ -36,8 +35,8 @@ impl LimiterState {
                     "memory knows a row that the table does not".to_owned(),
                 ));
             };
-            if let Some(mut after) = self.expired(&before, now_ms, random) {
-                if let Some(reason) = self.redispatch(&mut after, now_ms) {
+            if let Some(mut after) = self.expired(&before, now_ms, random, &mut changes) {
+                if let Some(reason) = self.redispatch(&mut after, now_ms, &mut changes) {
                     changes.wakes.push(Self::wake(&after, reason));
                 }
                 self.replace(&before, after, &mut changes);
@@ -53,18 +52,19 @@ impl LimiterState {
         before: &Attempt,
         now_ms: i64,
         random: u64,
+        changes: &mut Changes,
     ) -> Option<Attempt> {
         let mut row = before.clone();
         match row.state {
             AttemptState::Settled => return None,
             AttemptState::Held => {
                 self.gate.lost(Self::origin(&row), now_ms, random);
-                row.become_unknown(now_ms, "holder_lost", &self.tuning);
+                self.lose(&mut row, now_ms, "holder_lost", changes);
                 row.dispatches = 0;
             }
             AttemptState::Submitted if row.run_until_ms <= now_ms => {
                 self.gate.lost(Self::origin(&row), now_ms, random);
-                row.become_unknown(now_ms, "run_until", &self.tuning);
+                self.lose(&mut row, now_ms, "run_until", changes);
                 row.dispatches = 0;
             }
             AttemptState::Submitted
@@ -77,7 +77,12 @@ impl LimiterState {
     }
 
     /// Counts the wake-up before it is sent, or ends a row that wake-ups do not move.
-    fn redispatch(&self, row: &mut Attempt, now_ms: i64) -> Option<WakeReason> {
+    fn redispatch(
+        &mut self,
+        row: &mut Attempt,
+        now_ms: i64,
+        changes: &mut Changes,
+    ) -> Option<WakeReason> {
         row.deadline_ms = None;
         if row.work == Work::Text {
             return None;
@@ -95,7 +100,8 @@ impl LimiterState {
         // Paid work whose result is still there is never given up: the wake-ups only grow rarer.
         let paid = row.state == AttemptState::Submitted && result_lives(row, now_ms);
         if (row.dispatches >= self.tuning.dispatches_max && !paid) || expired {
-            self.end_dead(row, now_ms, if expired { "expired" } else { "poison" });
+            let kind = if expired { "expired" } else { "poison" };
+            self.end_dead(row, now_ms, kind, changes);
             return None;
         }
         row.dispatches = row.dispatches.saturating_add(1);
@@ -132,7 +138,10 @@ impl LimiterState {
         more.then_some(now_ms + wait_ms)
     }
 
-    fn end_dead(&self, row: &mut Attempt, now_ms: i64, kind: &str) {
+    fn end_dead(&mut self, row: &mut Attempt, now_ms: i64, kind: &str, changes: &mut Changes) {
+        if !self.happens(row, Event::GiveUp, changes) {
+            return;
+        }
         match row.state {
             // Paid work that nobody could fetch.
             AttemptState::Submitted => {
@@ -155,7 +164,7 @@ impl LimiterState {
                 details: serde_json::json!({ "kind": kind }),
             });
         }
-        row.end(now_ms, JobState::Dead, kind, &self.tuning);
+        row.end(now_ms, kind, &self.tuning);
     }
 }
 

@@ -7,12 +7,13 @@
 //! whoever has lost the lease does not know what its new holder does.
 
 use crate::hold::row_of;
-use crate::lease::{Attempt, job_state_of};
+use crate::lease::{Attempt, event_of};
 use crate::state::{Applied, AttemptSource, Changes, LimiterState, Meta, json};
 use api_types::{
     AttemptState, Billed, JobState, Next, Outcome, Settle, SettleReply, UsagePhase, UsageRow,
     WakeReason, Work,
 };
+use jobs::Event;
 
 impl LimiterState {
     /// Writes an outcome.
@@ -38,6 +39,21 @@ impl LimiterState {
             return Ok(self.settle_unknown(&before, command, now_ms, random));
         }
         let mut row = before.clone();
+        let follows = match command.next {
+            Next::Final => {
+                let event = event_of(command.outcome, command.error.is_some());
+                self.happens(&mut row, event, &mut changes)
+            }
+            // The job runs on. One that was unknown is back in the queue by this, and admitted at once.
+            Next::Fallback | Next::Retry => {
+                row.job_state == JobState::Running
+                    || self.happens(&mut row, Event::ProveUnsent, &mut changes)
+                        && self.happens(&mut row, Event::Admit, &mut changes)
+            }
+        };
+        if !follows {
+            return Ok((answer(true, before.job_state), changes));
+        }
         let unsent = command.outcome == Outcome::Cancelled
             && command.billed == Billed::No
             && row.job_refs.is_empty();
@@ -64,16 +80,10 @@ impl LimiterState {
             row.tokens = tokens;
         }
         match command.next {
-            Next::Final => row.end(
-                now_ms,
-                job_state_of(command.outcome, command.error.is_some()),
-                event,
-                &self.tuning,
-            ),
+            Next::Final => row.end(now_ms, event, &self.tuning),
             // The attempt is over, the job is not: this object answers for it until another row does.
             Next::Fallback | Next::Retry => {
                 row.state = AttemptState::Handover;
-                row.job_state = JobState::Running;
                 row.stage = None;
                 row.dispatches = 0;
                 row.owned = true;
@@ -109,9 +119,11 @@ impl LimiterState {
         if command.error.is_some() {
             row.report.error.clone_from(&command.error);
         }
-        let outcome = row.outcome.unwrap_or(command.outcome);
-        let job_state = job_state_of(outcome, row.report.error.is_some());
-        row.end(now_ms, job_state, command.outcome.as_str(), &self.tuning);
+        let event = event_of(command.outcome, row.report.error.is_some());
+        if !self.happens(&mut row, event, &mut changes) {
+            return (answer(true, before.job_state), changes);
+        }
+        row.end(now_ms, command.outcome.as_str(), &self.tuning);
         let reply = answer(false, row.job_state);
         self.replace(before, row, &mut changes);
         (reply, changes)
@@ -141,7 +153,7 @@ impl LimiterState {
                     now_ms,
                 );
             }
-            row.become_unknown(now_ms, "unknown", &self.tuning);
+            self.lose(&mut row, now_ms, "unknown", &mut changes);
             row.life_ms = now_ms;
             if row.work == Work::Image {
                 row.dispatches = 1;

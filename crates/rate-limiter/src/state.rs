@@ -10,10 +10,11 @@ use crate::outbox::Outbox;
 use crate::places::Places;
 use crate::window::{MINUTE_MS, Rolling};
 use api_types::{
-    AttemptState, CredentialId, InstanceId, JobId, JobMessage, LeaseId, Limits, ProviderName,
-    WakeReason, limiter_object_name,
+    AttemptState, CredentialId, InstanceId, JobId, JobMessage, JobState, LeaseId, Limits,
+    ProviderName, WakeReason, limiter_object_name,
 };
 use errors::Code;
+use jobs::Event;
 use platform::PortError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -70,6 +71,8 @@ pub enum Meta {
     Gate,
     /// `Stats`.
     Stats,
+    /// Events of jobs that the table of states does not have: their number.
+    IllegalTransitions,
 }
 
 impl Meta {
@@ -80,6 +83,7 @@ impl Meta {
             Self::Limits => "limits",
             Self::Gate => "gate",
             Self::Stats => "stats",
+            Self::IllegalTransitions => "illegal_transitions",
         }
     }
 }
@@ -152,6 +156,7 @@ pub struct LimiterState {
     deadlines: BTreeSet<(i64, u128)>,
     pub(crate) open: u32,
     pub(crate) unknown: u32,
+    pub(crate) illegal_transitions: u64,
     pub(crate) prune_ms: Option<i64>,
 }
 
@@ -175,6 +180,7 @@ impl LimiterState {
             deadlines: BTreeSet::new(),
             open: 0,
             unknown: 0,
+            illegal_transitions: 0,
             prune_ms: None,
         }
     }
@@ -191,6 +197,7 @@ impl LimiterState {
         self.limits = parse(read(Meta::Limits)).unwrap_or_default();
         self.gate = parse(read(Meta::Gate)).unwrap_or_default();
         self.stats = parse(read(Meta::Stats)).unwrap_or_default();
+        self.illegal_transitions = parse(read(Meta::IllegalTransitions)).unwrap_or_default();
         self.calls = request_windows(&self.limits);
     }
 
@@ -294,6 +301,61 @@ impl LimiterState {
         self.untrack(before);
         self.track(&after);
         changes.rows.push(after);
+    }
+
+    /// What an event makes of a job: the only way to a state of one. An event that the table does not have is ignored and
+    /// counted, and gives `None`.
+    pub(crate) fn follow(
+        &mut self,
+        job_id: &JobId,
+        from: Option<JobState>,
+        event: Event,
+        changes: &mut Changes,
+    ) -> Option<JobState> {
+        let to = jobs::follow(from, event);
+        if to.is_none() {
+            self.illegal_transitions += 1;
+            changes
+                .meta
+                .push((Meta::IllegalTransitions, json(&self.illegal_transitions)));
+            tracing::warn!(
+                event = "gauge",
+                name = "illegal_transition",
+                value = self.illegal_transitions,
+                job_id = job_id.as_str(),
+                from = from.map_or("none", JobState::as_str),
+                happened = ?event,
+                "an event that the job's state does not have"
+            );
+        }
+        to
+    }
+
+    /// The same for the job of a row; whether it has happened.
+    pub(crate) fn happens(
+        &mut self,
+        row: &mut Attempt,
+        event: Event,
+        changes: &mut Changes,
+    ) -> bool {
+        let to = self.follow(&row.job_id, Some(row.job_state), event, changes);
+        row.job_state = to.unwrap_or(row.job_state);
+        to.is_some()
+    }
+
+    /// Nobody knows whether it ran.
+    pub(crate) fn lose(
+        &mut self,
+        row: &mut Attempt,
+        now_ms: i64,
+        why: &str,
+        changes: &mut Changes,
+    ) {
+        // After a handle that came late the job is unknown still.
+        if row.job_state != JobState::Unknown {
+            self.happens(row, Event::LoseOutcome, changes);
+        }
+        row.become_unknown(now_ms, why, &self.tuning);
     }
 
     fn attempts_of(&mut self, row: &Attempt) -> &mut Rolling {

@@ -46,6 +46,7 @@ impl LimiterState {
             open_attempts: self.open,
             unknown_attempts: self.unknown,
             outbox_rows: u32::try_from(self.outbox.len()).unwrap_or(u32::MAX),
+            illegal_transitions: self.illegal_transitions,
             outbox_age_ms: self.outbox.overdue_ms(now_ms),
             breaker_ms: self.gate.breaker_ms(now_ms),
             effective_max_inflight: self.gate.max_inflight(&self.limits, now_ms),

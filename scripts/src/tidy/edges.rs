@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("platform", &["api-types", "errors"]),
     ("store", BASE),
     ("logging", BASE),
-    ("rate-limiter", BASE),
+    ("rate-limiter", &["api-types", "errors", "jobs", "platform"]),
     ("r2-manager", BASE),
     ("auth", BASE),
     ("platform-workers", BASE),

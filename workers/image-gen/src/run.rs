@@ -352,7 +352,10 @@ impl<P: Ports> Run<P> {
         view: &AttemptView,
     ) -> Option<Passed<P>> {
         let object = limiter_object_name(&view.instance_id, &view.provider);
-        let unsent = old.taken && object != old.lease.object && view.job_refs.is_empty();
+        let unsent = old.taken
+            && object != old.lease.object
+            && view.attempt_no == report.job.attempt_no
+            && view.job_refs.is_empty();
         let lease = Lease::new(
             &self.deps,
             &self.context,

@@ -15,6 +15,8 @@ mod lease;
 #[cfg(test)]
 mod mirror;
 #[cfg(test)]
+mod states;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod window;

@@ -1,16 +1,19 @@
 //! Ring 0: random commands over tables in memory. After each one the memory equals what a new process would read, and
-//! the promises about places, windows, epochs and money hold.
+//! the promises about places, windows, tokens, epochs, money and the states of jobs hold.
 
 use crate::support::*;
 use api_types::*;
 use platform::Random;
 use platform::fakes::FakeRandom;
-use rate_limiter::{Attempt, Changes, CommandError, LimiterState};
+use rate_limiter::{Attempt, AttemptSource, Changes, CommandError, LimiterState, lease_key};
 
 const START_MS: i64 = 1_763_719_200_000;
 const RPM: u32 = 12;
 const PLACES: u32 = 6;
 const JOBS: u64 = 12;
+const TPM: u32 = 9_000;
+/// Between the leases of a job's first attempt and of its second one.
+const SECOND: u64 = 100;
 
 struct Run {
     random: FakeRandom,
@@ -20,6 +23,8 @@ struct Run {
     limits: Limits,
     wakes: usize,
     granted: u64,
+    /// Second attempts that were granted.
+    again: u64,
 }
 
 impl Run {
@@ -30,14 +35,50 @@ impl Run {
             state: table.rebuild(),
             table,
             now_ms: START_MS,
-            limits: limits(RPM, PLACES),
+            limits: Limits {
+                tpm: Some(TPM),
+                ..limits(RPM, PLACES)
+            },
             wakes: 0,
             granted: 0,
+            again: 0,
         }
     }
 
     fn draw(&self, n: u64) -> u64 {
         self.random.next_u64() % n
+    }
+
+    /// What a row says of its job before and after a command: an edge of the table. An unknown attempt that another one
+    /// follows takes two at once, through the queue.
+    fn check_job(&self, after: &Attempt) {
+        let before = self.table.rows.get(&lease_key(&after.lease_id));
+        let from = match before {
+            Some(before) => Some(before.job_state),
+            None if after.attempt_no == 1 => None,
+            None => self
+                .table
+                .newest(&after.job_id)
+                .unwrap()
+                .filter(|row| !row.returned())
+                .map(|row| row.job_state),
+        };
+        let edge = |from, to| {
+            jobs::TRANSITIONS
+                .iter()
+                .any(|row| row.from == from && row.to == to)
+        };
+        let to = after.job_state;
+        let over_the_queue = from == Some(JobState::Unknown)
+            && to == JobState::Running
+            && after.state == AttemptState::Handover
+            && edge(from, JobState::Queued)
+            && edge(Some(JobState::Queued), to);
+        assert!(
+            from == Some(to) && before.is_some() || edge(from, to) || over_the_queue,
+            "{from:?} -> {to:?} at {:?}",
+            after.state
+        );
     }
 
     fn keep<T>(&mut self, applied: Result<(T, Changes), CommandError>) -> Option<T> {
@@ -56,11 +97,8 @@ impl Run {
     /// What may change from one row to the next.
     fn check_changes(&self, changes: &Changes) {
         for after in &changes.rows {
-            let Some(before) = self
-                .table
-                .rows
-                .get(&rate_limiter::lease_key(&after.lease_id))
-            else {
+            self.check_job(after);
+            let Some(before) = self.table.rows.get(&lease_key(&after.lease_id)) else {
                 continue;
             };
             assert!(after.epoch >= before.epoch && after.version >= before.version);
@@ -104,7 +142,9 @@ impl Run {
             1 => self.draw(90_000) as i64,
             _ => self.draw(4_000) as i64,
         };
-        let n = 1 + self.draw(JOBS);
+        let job_no = 1 + self.draw(JOBS);
+        let second = self.draw(3) == 0;
+        let n = job_no + if second { SECOND } else { 0 };
         let rows = self.table.rows.len();
         let row = self
             .table
@@ -118,8 +158,11 @@ impl Run {
         match self.draw(10) {
             0..=2 => {
                 let mut command = acquire(n, &self.limits);
+                command.job_id = job(job_no);
+                command.attempt_no = if second { 2 } else { 1 };
                 command.images = 1 + (n % 3) as u32;
                 command.calls = 1 + (n % 2) as u32;
+                command.tokens = 1_000 * command.images;
                 command.run_ms = 200_000;
                 let applied = self.state.acquire(&self.table, &command, now_ms, random);
                 // Without a new row it is the answer to a repeat.
@@ -128,6 +171,7 @@ impl Run {
                     && self.table.rows.len() > rows
                 {
                     self.granted += 1;
+                    self.again += u64::from(second);
                     self.check_limits();
                 }
             }
@@ -157,6 +201,8 @@ impl Run {
                     command.billed = Billed::Yes;
                     command.cost_usd_micros = Some(45_000);
                 }
+                // What is reported is a little more or less than what was taken, or nothing.
+                command.tokens = [None, Some(900), Some(1_100)][self.draw(3) as usize];
                 // The breaker would end the run early.
                 command.breaker_failure = None;
                 command.next = [Next::Final, Next::Fallback, Next::Retry][self.draw(3) as usize];
@@ -203,6 +249,13 @@ impl Run {
         };
         let calls: u32 = rows().filter(inside).map(|row| row.calls).sum();
         assert!(calls <= RPM, "{calls} calls in a minute");
+        let tokens: u32 = rows().filter(inside).map(|row| row.tokens).sum();
+        // By no more than the reports inside differ from what was taken.
+        let errors: u32 = rows()
+            .filter(inside)
+            .map(|row| row.tokens.saturating_sub(1_000 * row.images))
+            .sum();
+        assert!(tokens <= TPM + errors, "{tokens} tokens in a minute");
         let placed = |row: &&Attempt| match row.state {
             AttemptState::Granted | AttemptState::Held | AttemptState::Submitted => true,
             AttemptState::Unknown => row.life_ms + 60_000 > self.now_ms,
@@ -276,18 +329,23 @@ fn runs() -> u64 {
 #[test]
 fn memory_equals_the_tables_after_every_command() {
     let mut granted = 0;
-    let mut wakes = 0;
+    let (mut wakes, mut again, mut illegal) = (0, 0, 0);
     for seed in 0..runs() {
         let mut run = Run::new(seed);
         for _ in 0..60 {
             run.step();
         }
         granted += run.granted;
+        again += run.again;
         run.die();
         wakes += run.wakes;
+        let counted = run.table.meta.get("illegal_transitions");
+        illegal += counted.map_or(0, |text| text.parse::<u64>().unwrap());
     }
     assert!(
         granted > runs() && wakes as u64 > runs(),
         "{granted} {wakes}"
     );
+    // The commands do reach the edges, and what is no edge.
+    assert!(again > 0 && illegal > 0, "{again} {illegal}");
 }
