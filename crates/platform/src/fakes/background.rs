@@ -3,7 +3,7 @@
 use super::world::lock;
 use crate::Background;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all, select};
+use futures_util::future::{BoxFuture, Either, join_all, select};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -50,12 +50,13 @@ impl FakeBackground {
         }
     }
 
-    /// Runs it until `cut` is over, as the platform does after the answer; what is left then is lost. Returns how many
-    /// futures were lost before they were begun.
-    pub async fn drain_until(&self, cut: impl Future<Output = ()> + Send) -> usize {
+    /// Runs it until `cut` is over, as the platform does after the answer; what is left then is lost. Returns whether
+    /// all of it was done.
+    pub async fn drain_until(&self, cut: impl Future<Output = ()> + Send) -> bool {
         let work = pin!(self.drain());
-        drop(select(work, pin!(cut)).await);
-        self.abandon()
+        let done = matches!(select(work, pin!(cut)).await, Either::Left(_));
+        self.abandon();
+        done
     }
 
     /// Forgets all of it, as when the process dies after the answer. Returns how many futures were lost.
@@ -104,7 +105,7 @@ mod tests {
             });
         }
         let cut = clock.clone();
-        assert_eq!(background.drain_until(cut.sleep(30_000)).await, 0);
+        assert!(!background.drain_until(cut.sleep(30_000)).await);
         assert_eq!(*lock(&done), [1_000]);
         assert_eq!(background.pending(), 0);
     }
