@@ -57,4 +57,7 @@ pub struct OutboxRow {
     pub attempt: AttemptView,
     /// Its usage, once it is known or assumed; several when corrected.
     pub usage: Vec<UsageRow>,
+    /// Attempts of the object that are not settled.
+    #[serde(default)]
+    pub object_open: u32,
 }

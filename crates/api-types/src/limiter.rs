@@ -629,6 +629,15 @@ pub struct LimiterGauges {
     pub alarm_at_ms: Option<i64>,
     /// Limits in force.
     pub limits: Limits,
+    /// Calls in each of the limits' `windows`, in their order.
+    #[serde(default)]
+    pub calls_in_windows: Vec<u32>,
+    /// How long the provider's own back-off lasts, in milliseconds; 0 when there is none.
+    #[serde(default)]
+    pub backoff_ms: u64,
+    /// The in-flight maximum that the provider has named, where it is below the configured one or there is no other.
+    #[serde(default)]
+    pub calibrated_max_inflight: Option<u32>,
     /// Attempts that are not settled, the oldest first, as many as were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<OpenAttempt>,

@@ -392,11 +392,9 @@ pub async fn store_stream<S: ObjectStore>(
             (Ok(_), None) => watch.stored(&bucket, key.clone()),
         }
     };
-    if matches!(
-        stored,
-        Err(StoreError::Malformed(_) | StoreError::Source(_))
-    ) {
-        // What is there is no picture; nobody has its URL yet.
+    // A put whose bytes broke off has changed nothing, and what is there may be the picture of another try.
+    if matches!(stored, Err(StoreError::Malformed(_))) {
+        // What is there now is no picture.
         let _ = store.delete(&key).await;
     }
     stored

@@ -172,6 +172,26 @@ async fn nothing_of_a_broken_file_stays() {
 }
 
 #[tokio::test]
+async fn a_download_that_breaks_leaves_what_was_stored_before() {
+    let s = setting();
+    let whole = png(300_000);
+    let length = Some(whole.len() as u64);
+    let store = |bytes| {
+        store_stream(
+            s.target(),
+            s.clock(),
+            body(bytes, 50_000),
+            length,
+            options("x"),
+        )
+    };
+    store(&whole[..]).await.unwrap();
+    let cut = store(&whole[..whole.len() / 2]).await;
+    assert!(matches!(cut, Err(StoreError::Source(_))), "{cut:?}");
+    assert_eq!(s.bucket.bytes("x.png").unwrap(), whole);
+}
+
+#[tokio::test]
 async fn an_endless_body_is_cut_off_and_its_upload_given_up() {
     let s = setting();
     let chunk = Bytes::from(png(1_000_000));

@@ -1,4 +1,4 @@
-//! The caller's side of the limiter: one method a command, repeated with the same ids when no answer comes.
+//! The caller's side of the limiter: one method a command, repeated with the same ids when it fails without an answer.
 //!
 //! In scope: naming the object, repeating, mapping refusals to platform errors. Out of scope: decisions, and what the
 //! caller does with them.
@@ -7,13 +7,18 @@ use api_types::{
     Acquire, AcquireReply, LeaseReply, LimiterRefusal, Release, Renew, Settle, SettleReply,
     StateQuery, StateReply, Submitted, SweepReply, Take, TakeReply, limiter_object_name,
 };
-use errors::{Code, Error, Result};
+use errors::{Code, Error, Result, with_timeout};
 use platform::{ActorReply, Actors, CallContext, Clock, Ports};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Delays before the second and the third try, in milliseconds.
 const REPEAT_AFTER_MS: [u64; 2] = [50, 200];
+
+/// An object that is silent for so long counts as one that does not answer, in milliseconds.
+const ANSWER_MS: u64 = 10_000;
+/// The same for `sweep`, which waits for the ledger, in milliseconds.
+const SWEEP_MS: u64 = 60_000;
 
 /// What a caller should wait when the object does not answer, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -124,12 +129,25 @@ impl<P: Ports> LimiterClient<P> {
 
     /// Dispatches again what is overdue.
     pub async fn sweep(&self, object: &str, context: &CallContext) -> Result<SweepReply> {
-        self.send(object, "sweep", &serde_json::json!({ "v": 1 }), context)
+        let body = serde_json::json!({ "v": 1 });
+        self.send_within(SWEEP_MS, object, "sweep", &body, context)
             .await
     }
 
     async fn send<T: DeserializeOwned>(
         &self,
+        object: &str,
+        command: &str,
+        body: &impl Serialize,
+        context: &CallContext,
+    ) -> Result<T> {
+        self.send_within(ANSWER_MS, object, command, body, context)
+            .await
+    }
+
+    async fn send_within<T: DeserializeOwned>(
+        &self,
+        answer_ms: u64,
         object: &str,
         command: &str,
         body: &impl Serialize,
@@ -142,11 +160,13 @@ impl<P: Ports> LimiterClient<P> {
             if delay_ms > 0 {
                 self.clock.sleep(delay_ms).await;
             }
-            match self
-                .actors
-                .call(object, command, body.clone(), context)
-                .await
-            {
+            let call = self.actors.call(object, command, body.clone(), context);
+            let Ok(answered) = with_timeout(call, self.clock.sleep(answer_ms)).await else {
+                // Another command would only wait behind this one.
+                cause = format!("no answer in {answer_ms} ms");
+                break;
+            };
+            match answered {
                 // An object that failed has dropped its memory and every command is idempotent: repeating is safe.
                 Ok(reply) if reply.status >= 500 => {
                     cause = format!("{} {}", reply.status, reply.body);

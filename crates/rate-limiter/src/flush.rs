@@ -52,11 +52,11 @@ where
     async fn flush_batches(&self) -> Result<u32, PortError> {
         let mut flushed = 0;
         for _ in 0..BATCHES {
-            let rows = self.next_batch()?;
+            let (rows, open) = self.next_batch()?;
             if rows.is_empty() {
                 break;
             }
-            match self.bring(&rows).await {
+            match self.bring(&rows, open).await {
                 Ok(()) => {
                     self.mark(&rows)?;
                     flushed += u32::try_from(rows.len()).unwrap_or(u32::MAX);
@@ -67,7 +67,7 @@ where
                 }
                 Err(error) => {
                     // One row spoils the batch: find it, so that the others do not wait for it.
-                    flushed += self.flush_singly(&rows, &error).await?;
+                    flushed += self.flush_singly(&rows, open, &error).await?;
                     break;
                 }
             }
@@ -75,11 +75,16 @@ where
         Ok(flushed)
     }
 
-    async fn flush_singly(&self, rows: &[Attempt], batch: &DbError) -> Result<u32, PortError> {
+    async fn flush_singly(
+        &self,
+        rows: &[Attempt],
+        open: u32,
+        batch: &DbError,
+    ) -> Result<u32, PortError> {
         let mut flushed = 0;
         for row in rows {
             let one = std::slice::from_ref(row);
-            match self.bring(one).await {
+            match self.bring(one, open).await {
                 Ok(()) => {
                     self.mark(one)?;
                     flushed += 1;
@@ -101,8 +106,8 @@ where
         Ok(flushed)
     }
 
-    /// The rows of the next batch, as many as fit.
-    fn next_batch(&self) -> Result<Vec<Attempt>, PortError> {
+    /// The rows of the next batch, as many as fit, and how many attempts are not settled.
+    fn next_batch(&self) -> Result<(Vec<Attempt>, u32), PortError> {
         let source = Source(&self.storage);
         self.read(|state, now_ms| {
             let mut rows = Vec::new();
@@ -114,18 +119,18 @@ where
                         "the outbox knows a row that the table does not",
                     )));
                 };
-                bytes += crate::state::json(&outbox_row(&row)).len();
+                bytes += crate::state::json(&outbox_row(&row, 0)).len();
                 if !rows.is_empty() && bytes > BATCH_BYTES {
                     break;
                 }
                 rows.push(row);
             }
-            Ok((rows, Changes::default()))
+            Ok(((rows, state.open), Changes::default()))
         })
     }
 
-    async fn bring(&self, rows: &[Attempt]) -> Result<(), DbError> {
-        let rows: Vec<OutboxRow> = rows.iter().map(outbox_row).collect();
+    async fn bring(&self, rows: &[Attempt], open: u32) -> Result<(), DbError> {
+        let rows: Vec<OutboxRow> = rows.iter().map(|row| outbox_row(row, open)).collect();
         let statements = (self.statements)(&rows);
         let batch = pin!(self.database.batch(statements));
         let patience = pin!(self.clock.sleep(ANSWER_MS));

@@ -109,6 +109,11 @@ impl Gate {
         }
     }
 
+    /// What the provider has named as its maximum.
+    pub(crate) const fn calibrated(&self) -> Option<u32> {
+        self.calibrated
+    }
+
     /// When a shared account gives the next place back, in milliseconds from now.
     pub(crate) fn next_place_ms(&self, now_ms: i64) -> Option<u64> {
         let shared = self.shared?;

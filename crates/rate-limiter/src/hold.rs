@@ -246,6 +246,7 @@ impl LimiterState {
             if let Some(after) = self.expired(&before, now_ms, random, &mut changes) {
                 self.untrack(&before);
                 self.track(&after);
+                self.learn_loss(&before, now_ms, &mut changes);
                 before = after;
             }
             self.note_gate(&gate, &mut changes);

@@ -39,6 +39,7 @@ impl LimiterState {
                 if let Some(reason) = self.redispatch(&mut after, now_ms, &mut changes) {
                     changes.wakes.push(Self::wake(&after, reason));
                 }
+                self.learn_loss(&before, now_ms, &mut changes);
                 self.replace(&before, after, &mut changes);
             }
         }

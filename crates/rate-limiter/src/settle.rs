@@ -197,6 +197,18 @@ impl LimiterState {
     }
 }
 
+impl LimiterState {
+    /// A call whose holder was lost took at least so long: if only those taught that came to an end, a model that outlasts
+    /// all its clients would never be known as slow.
+    pub(crate) fn learn_loss(&mut self, lost: &Attempt, now_ms: i64, changes: &mut Changes) {
+        if lost.state == AttemptState::Held && lost.work == Work::Image {
+            let age_ms = u64::try_from(now_ms - lost.at_ms).unwrap_or(0);
+            self.stats.learn(&lost.model, Some(age_ms), None);
+            changes.meta.push((Meta::Stats, json(&self.stats)));
+        }
+    }
+}
+
 /// The usage row of an attempt that reached a provider; after an assumed charge, the difference.
 fn book(row: &mut Attempt, before: &Attempt, command: &Settle, now_ms: i64) {
     let delivered = u32::try_from(command.images.len()).unwrap_or(u32::MAX);

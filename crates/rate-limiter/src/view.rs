@@ -52,6 +52,11 @@ impl LimiterState {
             effective_max_inflight: self.gate.max_inflight(&self.limits, now_ms),
             alarm_at_ms,
             limits: self.limits.clone(),
+            calls_in_windows: (0..self.limits.windows.len())
+                .map(|index| short(self.calls.sum(RPM + 1 + index)))
+                .collect(),
+            backoff_ms: self.gate.backoff_ms(now_ms),
+            calibrated_max_inflight: self.gate.calibrated(),
             open: Vec::new(),
         }
     }
@@ -105,11 +110,12 @@ pub(crate) fn view(row: &Attempt) -> AttemptView {
     }
 }
 
-/// A row as the ledger gets it.
-pub(crate) fn outbox_row(row: &Attempt) -> OutboxRow {
+/// A row as the ledger gets it, with how many of its object are not settled.
+pub(crate) fn outbox_row(row: &Attempt, object_open: u32) -> OutboxRow {
     OutboxRow {
         object_name: limiter_object_name(&row.instance_id, &row.provider),
         attempt: view(row),
         usage: row.report.usage.clone(),
+        object_open,
     }
 }

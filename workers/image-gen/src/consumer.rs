@@ -207,9 +207,6 @@ impl<P: Ports> Taken<'_, P> {
             (TakeMode::Run, Some(grant), _) => {
                 run.resume(self.job, lease, Start::Submit(grant)).await
             }
-            (TakeMode::Resume, _, Some(job_ref)) => {
-                run.resume(self.job, lease, Start::Resume(job_ref)).await
-            }
             (TakeMode::Fallback, ..) => self.fall_back(&run, lease).await,
             (TakeMode::Reconcile | TakeMode::Resume | TakeMode::Run, _, job_ref) => {
                 // Without a handle nobody brings what is missing, once nobody can be storing any more.

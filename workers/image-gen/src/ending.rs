@@ -5,7 +5,7 @@
 
 use crate::attempt::{Attempt, Produced, Start, Trouble};
 use crate::fallback::{Follow, Situation, follow};
-use crate::lease::Lease;
+use crate::lease::{Lease, Released};
 use crate::run::{End, Passed, Report, Run, Step};
 use crate::settling;
 use api_types::{
@@ -13,7 +13,7 @@ use api_types::{
     StateQuery, StateReply,
 };
 use errors::{Code, Error};
-use platform::{Clock, Ports, Random};
+use platform::{Background, Clock, Ports, Random};
 use provider_adapters::ProviderError;
 
 impl<P: Ports> Run<P> {
@@ -173,7 +173,7 @@ impl<P: Ports> Run<P> {
         has_next: bool,
     ) -> Step<P> {
         if self.interactive && report.job.attempt_no == 1 {
-            lease.release(ReleaseReason::NotSent).await;
+            self.give_back(lease, ReleaseReason::NotSent).await;
             report.known = false;
             return if has_next {
                 Step::NextUnsent(error)
@@ -268,7 +268,8 @@ impl<P: Ports> Run<P> {
             },
             Err(unsettled) => {
                 tracing::error!(error = %unsettled, "a failed attempt is not settled");
-                return Err(End::Failed(answer));
+                // Written or not: if it is, the job goes on from there.
+                return Err(End::GoesOn);
             }
         }
         Ok(Passed {
@@ -291,7 +292,8 @@ impl<P: Ports> Run<P> {
             Ok(_) => End::Failed(old.error),
             Err(error) => {
                 tracing::warn!(%error, job_id = %report.job.job_id, "the end of a job is not recorded");
-                End::Failed(old.error)
+                // The hand-over stands, and its alarm looks for room again.
+                End::GoesOn
             }
         }
     }
@@ -310,9 +312,32 @@ impl<P: Ports> Run<P> {
             Ok(_) => End::Failed(error),
             Err(unsettled) => {
                 tracing::error!(error = %unsettled, job_id = %report.job.job_id, "an outcome is not settled");
+                self.settle_late(lease, settle);
                 End::Failed(error)
             }
         }
+    }
+}
+
+impl<P: Ports> Run<P> {
+    /// Declares it again in the background: without it the row would be booked at the most it can cost.
+    fn settle_late(&self, lease: &Lease<P>, settle: &Settle) {
+        let (lease, settle) = (lease.again(), settle.clone());
+        self.deps.background.spawn(async move {
+            drop(lease.settle_while_it_lasts(&settle).await);
+        });
+    }
+
+    /// Gives an unsent lease back. Without an answer the same is said again in the background: nobody else would know that
+    /// nothing was sent.
+    pub(crate) async fn give_back(&self, lease: Lease<P>, reason: ReleaseReason) -> Released {
+        let released = lease.release(reason).await;
+        if released == Released::Silent {
+            self.deps.background.spawn(async move {
+                lease.release_while_it_lasts(reason).await;
+            });
+        }
+        released
     }
 }
 

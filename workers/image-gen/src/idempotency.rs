@@ -3,7 +3,7 @@
 //! In scope: fingerprint, claim, what a lost claim is answered with. Out of scope: the SQL (`store`), the answer's form.
 
 use crate::deps::Deps;
-use crate::jobs::{Found, find};
+use crate::jobs::{Found, find_everywhere};
 use crate::run::BeginBy;
 use ::jobs::Deadline;
 use api_types::{GenerateRequest, InstanceConfig, JobId, ProjectId};
@@ -131,7 +131,7 @@ async fn lost<P: Ports>(
         .with_detail("job_id", row.job_id.as_str()));
     }
     let now_ms = deps.clock.now_ms();
-    match find(deps, config, &row.job_id, context).await? {
+    match find_everywhere(deps, config, &row.job_id, context).await? {
         Some(found) if found.view.state.is_final() => {
             return Ok(Claimed::Replay(Box::new(found)));
         }

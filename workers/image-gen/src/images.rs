@@ -202,7 +202,7 @@ async fn opens<P: Ports>(
     Ok(())
 }
 
-/// The buckets in the order of writing; all of them, the default first, where the configuration cannot be had. For a key
+/// The buckets in the order of writing, then all others; the default first, where the configuration cannot be had. For a key
 /// that does not open the image it is not asked for: an instance that is not the caller's must cost what a missing one
 /// costs.
 async fn order<P: Ports>(
@@ -223,6 +223,8 @@ async fn order<P: Ports>(
             own.into_iter()
                 .chain([default])
                 .chain(further.map(String::as_str))
+                // The configuration may have named another one when the image was stored.
+                .chain(deps.buckets.names())
                 .collect()
         }
         None => [default].into_iter().chain(deps.buckets.names()).collect(),

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Providers whose objects are asked.
+/// Objects that are asked for a job that a client names.
 const MAX_OBJECTS: usize = 12;
 /// Objects asked at the same time; an invocation has 6 connections.
 const PARALLEL: usize = 6;
@@ -104,20 +104,62 @@ pub async fn get_job<P: Ports>(
 /// Everything that is known of a job of that instance.
 ///
 /// # Errors
-/// 503 when neither the ledger nor all objects answer: then "no such job" would be a guess.
+/// 503 when neither the ledger nor all objects answer, or when there are more than are asked: then "no such job" would be
+/// a guess.
 pub async fn find<P: Ports>(
     deps: &Deps<P>,
     config: &InstanceConfig,
     job_id: &JobId,
     context: &CallContext,
 ) -> Result<Option<Found>> {
+    find_among(deps, config, job_id, context, MAX_OBJECTS).await
+}
+
+/// As [`find`], and all objects are asked, whatever that takes: money depends on the answer.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_everywhere<P: Ports>(
+    deps: &Deps<P>,
+    config: &InstanceConfig,
+    job_id: &JobId,
+    context: &CallContext,
+) -> Result<Option<Found>> {
+    find_among(deps, config, job_id, context, usize::MAX).await
+}
+
+async fn find_among<P: Ports>(
+    deps: &Deps<P>,
+    config: &InstanceConfig,
+    job_id: &JobId,
+    context: &CallContext,
+    most: usize,
+) -> Result<Option<Found>> {
     let row = deps.read(|| store::ledger::job(&deps.database, &config.instance_id, job_id));
-    let (stored, failure) = match row.await {
+    let (stored, mut failure) = match row.await {
         Ok(stored) => (stored, None),
         Err(error) => (None, Some(Error::from(error))),
     };
     let Some(stored) = stored else {
-        let objects = objects_of(&config.instance_id, &config.edited.providers, None);
+        let mut objects = objects_of(&config.instance_id, &config.edited.providers, None);
+        // A provider that is not configured any more may still have the job.
+        let had = store::ledger::limiter_objects_of(&deps.database, &config.instance_id);
+        match had.await {
+            Ok(had) => {
+                for object in had {
+                    if !objects.contains(&object.name) {
+                        objects.push(object.name);
+                    }
+                }
+            }
+            Err(error) => {
+                failure.get_or_insert(Error::from(error));
+            }
+        }
+        if objects.len() > most {
+            objects.truncate(most);
+            failure.get_or_insert_with(not_all_asked);
+        }
         let (found, silent) = ask_all(deps, objects, job_id, context).await;
         return match (found, failure.or(silent)) {
             (Some(found), _) => Ok(Some(found)),
@@ -136,7 +178,8 @@ pub async fn find<P: Ports>(
     let (last, _) = ask_all(deps, vec![stored.object_name.clone()], job_id, context).await;
     let others = if last.as_ref().is_none_or(|found| found.passed_on) {
         let object = Some(stored.object_name.as_str());
-        let objects = objects_of(&config.instance_id, &config.edited.providers, object);
+        let mut objects = objects_of(&config.instance_id, &config.edited.providers, object);
+        objects.truncate(most);
         ask_all(deps, objects, job_id, context).await.0
     } else {
         None
@@ -159,8 +202,16 @@ fn objects_of(
         .keys()
         .map(|provider| limiter_object_name(instance_id, provider))
         .filter(|name| Some(name.as_str()) != without)
-        .take(MAX_OBJECTS)
         .collect()
+}
+
+/// More objects may know the job than one look asks.
+fn not_all_asked() -> Error {
+    Error::new(
+        Code::LedgerUnavailable,
+        "The ledger does not know the job yet, and more providers may know it than are asked at once.",
+    )
+    .with_retry_after_ms(1_000)
 }
 
 /// The newest that these objects know, and the failure of one that did not answer.

@@ -98,6 +98,18 @@ impl<P: Ports> Lease<P> {
         lease
     }
 
+    /// The same holder for work that goes on after it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(
+            &self.deps,
+            &self.context,
+            self.object.clone(),
+            self.lease_id.clone(),
+            self.epoch,
+        )
+    }
+
     /// What correlates the calls of this holder.
     pub const fn context(&self) -> &CallContext {
         &self.context
@@ -263,6 +275,39 @@ impl<P: Ports> Lease<P> {
                 done => return done,
             }
         }
+    }
+
+    /// As [`Lease::settle`], tried for as long as a holder may be silent: what is told afterwards finds the row given up.
+    ///
+    /// # Errors
+    /// As [`Lease::settle`].
+    pub async fn settle_while_it_lasts(&self, command: &Settle) -> Result<SettleReply> {
+        let lasts = self.lasts();
+        loop {
+            match self.settle(command).await {
+                Err(error) if error.code == Code::LimiterUnavailable && !self.is_over(lasts) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// As [`Lease::release`], tried for as long as a holder may be silent.
+    pub async fn release_while_it_lasts(&self, reason: ReleaseReason) -> Released {
+        let lasts = self.lasts();
+        loop {
+            let released = self.release(reason).await;
+            if released != Released::Silent || self.is_over(lasts) {
+                return released;
+            }
+        }
+    }
+
+    fn lasts(&self) -> Deadline {
+        Deadline::after(self.deps.clock.now_ms(), self.deps.settings.holder_ms)
+    }
+
+    fn is_over(&self, deadline: Deadline) -> bool {
+        deadline.is_over(self.deps.clock.now_ms())
     }
 
     /// Gives the lease back, tried for 20 s.

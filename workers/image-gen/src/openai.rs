@@ -2,6 +2,7 @@
 //!
 //! In scope: their words to ours and back. Out of scope: errors in their shape (middleware), the run (`generate`).
 
+use crate::answer;
 use crate::credentials;
 use crate::deps::Deps;
 use crate::generate::{Request, Served, serve};
@@ -15,7 +16,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use errors::{Code, Error, Result};
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use middleware::{Caller, Context, IdempotencyKey, Json, Path};
 use platform::{ByteStream, Clock, ObjectStore, PortError, Ports};
@@ -55,12 +56,21 @@ pub async fn openai_generate<P: Ports>(
     let gpt_image = response.metadata.model.starts_with("gpt-image-");
     let format = asked_format.unwrap_or(if gpt_image { Format::B64 } else { Format::Url });
     let created = deps.clock.now_ms() / 1_000;
-    let mut answer = match format {
+    let mut response = match format {
         Format::Url => axum::Json(with_urls(created, &response)).into_response(),
-        Format::B64 => with_bytes(&deps, created, response).await?,
+        Format::B64 => {
+            let job_id = response.job_id.clone();
+            match with_bytes(&deps, created, response).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    let error = answer::of_job(&deps, error, &job_id);
+                    return Ok(Served::failure(error, served.headers));
+                }
+            }
+        }
     };
-    answer.headers_mut().extend(served.headers);
-    Ok(answer)
+    response.headers_mut().extend(served.headers);
+    Ok(response)
 }
 
 fn format(request: &OpenAiImageRequest) -> Result<Option<Format>> {
@@ -175,7 +185,8 @@ fn storage(error: &PortError) -> Error {
     .with_internal(error.to_string())
 }
 
-/// The answer as a stream: at most one piece of one image is in memory.
+/// The answer as a stream: at most one piece of one image is in memory, and one image is open. The others are opened when
+/// their turn comes: an invocation has 6 connections, and one that is not read may be cancelled for another.
 async fn with_bytes<P: Ports>(
     deps: &Deps<P>,
     created: i64,
@@ -188,11 +199,19 @@ async fn with_bytes<P: Ports>(
             .buckets
             .get(&image.bucket)
             .ok_or_else(|| Error::internal(format!("no bucket {}", image.bucket)))?;
-        let read = bucket
-            .get(&image.r2_path)
-            .await
-            .map_err(|error| storage(&error))?
-            .ok_or_else(|| storage(&PortError::new("objects", "the image is gone")))?;
+        let path = image.r2_path.clone();
+        let bytes = if index == 0 {
+            open(bucket, &path).await.map_err(|error| storage(&error))?
+        } else {
+            // While there is still an answer that can say so.
+            let found = bucket.head(&path).await;
+            let found = found.map_err(|error| storage(&error))?;
+            found.ok_or_else(|| storage(&gone()))?;
+            let bucket = bucket.clone();
+            stream::once(async move { open(&bucket, &path).await })
+                .try_flatten()
+                .boxed()
+        };
         let comma = if index == 0 { "" } else { "," };
         let revised = image
             .revised_prompt
@@ -200,7 +219,7 @@ async fn with_bytes<P: Ports>(
             .map(|prompt| format!(",\"revised_prompt\":{}", Value::from(prompt.as_str())))
             .unwrap_or_default();
         parts.push(text(format!("{comma}{{\"b64_json\":\"")));
-        parts.push(encoded(read.body));
+        parts.push(encoded(bytes));
         parts.push(text(format!("\"{revised}}}")));
     }
     let usage = response
@@ -216,6 +235,15 @@ async fn with_bytes<P: Ports>(
         HeaderValue::from_static("application/json"),
     );
     Ok(answer)
+}
+
+fn gone() -> PortError {
+    PortError::new("objects", "the image is gone")
+}
+
+async fn open<S: ObjectStore>(bucket: &S, path: &str) -> Result<ByteStream, PortError> {
+    let read = bucket.get(path).await?;
+    Ok(read.ok_or_else(gone)?.body)
 }
 
 /// Base64 of a stream, piece by piece.

@@ -23,7 +23,7 @@ use jobs::Deadline;
 use platform::{Background, CallContext, Clock, Ports};
 use provider_adapters::{Flow, registry};
 use provider_driver::LeaseGrant;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Synchronous calls with a longer median are made by the consumer, in milliseconds.
 const MAX_INTERACTIVE_MS: u64 = 20_000;
@@ -64,20 +64,44 @@ pub struct Report {
 
 /// What a run has done so far, for an answer that cannot wait for its end.
 #[derive(Default)]
-pub struct Progress(Mutex<Option<Report>>);
+pub struct Progress(Mutex<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    report: Option<Report>,
+    /// The answer was that nothing has begun: nothing may begin any more.
+    refused: bool,
+}
 
 impl Progress {
-    fn note(&self, report: &Report) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The report of a run that goes on.
+    fn note(&self, report: &Report) {
+        self.lock().report = Some(report.clone());
+    }
+
+    /// Whether a job that an object has just granted may begin: not after an answer that it has not.
+    fn begins(&self, report: &Report) -> bool {
+        let mut noted = self.lock();
+        if !noted.refused {
+            noted.report = Some(report.clone());
+        }
+        !noted.refused
+    }
+
+    /// The report of a run that goes on. One that no object has acknowledged goes on no further: its client may send the
+    /// same again, and the job that the answer named would not be found.
     pub fn so_far(&self, job: &GenerateJob, now_ms: i64) -> Report {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut report = noted.clone().unwrap_or_else(|| Report::new(job.clone()));
+        let mut noted = self.lock();
+        let report = noted.report.clone();
+        let mut report = report.unwrap_or_else(|| Report::new(job.clone()));
+        noted.refused = !report.known;
         drop(noted);
-        // The answer names the job, whether or not its object has said already that it knows it.
-        report.known = true;
+        if !report.known {
+            report.end = End::Failed(not_begun());
+        }
         if let Some(since_ms) = report.provider_since_ms {
             report.timings.push(("provider", since_ms, now_ms));
             report.provider_ms += u64::try_from(now_ms - since_ms).unwrap_or(0);
@@ -168,6 +192,11 @@ impl<P: Ports> Run<P> {
         }
     }
 
+    fn may_begin(&self, report: &Report) -> bool {
+        let progress = self.progress.as_ref();
+        progress.is_none_or(|progress| progress.begins(report))
+    }
+
     /// Runs the job from its current candidate on. `passed` is the failed attempt that it comes from.
     pub async fn start(&self, job: GenerateJob, passed: Option<Passed<P>>) -> Report {
         let mut report = Report::new(job);
@@ -215,10 +244,15 @@ impl<P: Ports> Run<P> {
                 Ok(Answer::Granted(lease, grant, median_ms)) => {
                     if !report.known && self.begin_by.is_some_and(|by| by.answered.is_over(now_ms))
                     {
-                        lease.release(ReleaseReason::NotSent).await;
+                        self.give_back(lease, ReleaseReason::NotSent).await;
                         return End::Failed(begun_too_late());
                     }
-                    report.known = true;
+                    let known = std::mem::replace(&mut report.known, true);
+                    if !known && !self.may_begin(report) {
+                        report.known = false;
+                        self.give_back(lease, ReleaseReason::NotSent).await;
+                        return End::Failed(not_begun());
+                    }
                     let lease = match passed.take() {
                         Some(old) if old.lease.object != lease.object => {
                             match self.confirmed(old, lease).await {
@@ -230,7 +264,7 @@ impl<P: Ports> Run<P> {
                     };
                     if self.is_too_slow(&candidate, median_ms) {
                         report.parked = true;
-                        lease.release(ReleaseReason::HandoffUnsent).await;
+                        self.give_back(lease, ReleaseReason::HandoffUnsent).await;
                         return End::GoesOn;
                     }
                     let start = Start::Submit(grant);
@@ -314,7 +348,7 @@ impl<P: Ports> Run<P> {
             Released::Done => Some(lease),
             // Another holder goes on from there: two paths must not both send.
             Released::Lost => {
-                lease.release(ReleaseReason::NotSent).await;
+                self.give_back(lease, ReleaseReason::NotSent).await;
                 None
             }
             // Written or not: the new lease keeps the job until that is known. If not, the next taker of the old one finds
@@ -331,8 +365,13 @@ impl<P: Ports> Run<P> {
     fn confirm_late(&self, old: Passed<P>, lease: Lease<P>) {
         self.deps.background.spawn(async move {
             match old.lease.release(ReleaseReason::HandedOver).await {
-                Released::Done => drop(lease.release(ReleaseReason::HandoffUnsent).await),
-                Released::Lost => drop(lease.release(ReleaseReason::NotSent).await),
+                Released::Done => {
+                    let unsent = ReleaseReason::HandoffUnsent;
+                    lease.release_while_it_lasts(unsent).await;
+                }
+                Released::Lost => {
+                    lease.release_while_it_lasts(ReleaseReason::NotSent).await;
+                }
                 Released::Silent => tracing::error!(
                     lease_id = %lease.lease_id,
                     "a hand-over is not confirmed; what follows it was not sent"
@@ -402,14 +441,17 @@ impl<P: Ports> Run<P> {
         }
     }
 
-    /// Whether a disconnect could cut the paid call: after it only 30 s are left.
+    /// Whether a disconnect could cut the paid call: after it only 30 s are left. What the vendor's models take at that
+    /// quality counts beside the median, which there is none of at first, and which quick calls hide slow ones in.
     fn is_too_slow(&self, candidate: &JobCandidate, median_ms: u64) -> bool {
         let settings = self.config.edited.providers.get(&candidate.provider);
         self.interactive
-            && median_ms > MAX_INTERACTIVE_MS
             && settings
                 .and_then(|settings| registry::image(&candidate.provider, settings).ok())
-                .is_some_and(|adapter| adapter.flow() == Flow::Sync)
+                .is_some_and(|adapter| {
+                    let typical_ms = adapter.typical_ms(&candidate.model, &candidate.effective);
+                    adapter.flow() == Flow::Sync && median_ms.max(typical_ms) > MAX_INTERACTIVE_MS
+                })
     }
 
     fn limits(&self, candidate: &JobCandidate) -> Limits {
@@ -521,6 +563,15 @@ impl<P: Ports> Run<P> {
             (None, None) => End::GoesOn,
         }
     }
+}
+
+/// The wait was over before an object had the job.
+fn not_begun() -> Error {
+    Error::new(
+        Code::LimiterUnavailable,
+        "The rate limiter has not answered within the wait; nothing was sent.",
+    )
+    .with_retry_after_ms(1_000)
 }
 
 /// Somebody else may have begun the job that this request claimed.

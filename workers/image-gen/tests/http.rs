@@ -37,6 +37,8 @@ mod late;
 mod marks;
 #[path = "http/matrix.rs"]
 mod matrix;
+#[path = "http/money.rs"]
+mod money;
 #[path = "http/openai.rs"]
 mod openai;
 #[path = "http/outcomes.rs"]
@@ -47,6 +49,8 @@ mod reconcile;
 mod refusals;
 #[path = "http/running.rs"]
 mod running;
+#[path = "http/sealed.rs"]
+mod sealed;
 #[path = "http/status_rows.rs"]
 mod status_rows;
 #[path = "http/status_table.rs"]

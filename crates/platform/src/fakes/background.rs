@@ -3,8 +3,9 @@
 use super::world::lock;
 use crate::Background;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, Either, join_all, select};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
@@ -49,6 +50,15 @@ impl FakeBackground {
         }
     }
 
+    /// Runs it until `cut` is over, as the platform does after the answer; what is left then is lost. Returns whether
+    /// all of it was done.
+    pub async fn drain_until(&self, cut: impl Future<Output = ()> + Send) -> bool {
+        let work = pin!(self.drain());
+        let done = matches!(select(work, pin!(cut)).await, Either::Left(_));
+        self.abandon();
+        done
+    }
+
     /// Forgets all of it, as when the process dies after the answer. Returns how many futures were lost.
     pub fn abandon(&self) -> usize {
         std::mem::take(&mut *lock(&self.0.0)).len()
@@ -70,6 +80,8 @@ impl Background for FakeBackground {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Clock;
+    use crate::fakes::FakeClock;
 
     #[tokio::test]
     async fn drain_runs_work_that_work_has_started() {
@@ -77,6 +89,24 @@ mod tests {
         let inner = background.clone();
         background.spawn(async move { inner.spawn(async {}) });
         assert_eq!(background.drain().await, 2);
+        assert_eq!(background.pending(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_takes_longer_than_the_platform_gives_is_cut() {
+        let clock = FakeClock::auto();
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let background = FakeBackground::new();
+        for ms in [1_000, 40_000] {
+            let (clock, done) = (clock.clone(), done.clone());
+            background.spawn(async move {
+                clock.sleep(ms).await;
+                lock(&done).push(ms);
+            });
+        }
+        let cut = clock.clone();
+        assert!(!background.drain_until(cut.sleep(30_000)).await);
+        assert_eq!(*lock(&done), [1_000]);
         assert_eq!(background.pending(), 0);
     }
 

@@ -69,6 +69,12 @@ impl ImageAdapter {
         self.profile().models()
     }
 
+    /// What one image of that model takes, in milliseconds; 0 when nothing is known of it.
+    pub fn typical_ms(&self, model: &str, options: &ImageOptions) -> u64 {
+        let model = self.profile().model(model);
+        model.map_or(0, |model| model.typical_ms(options))
+    }
+
     /// How often to ask for a job's state; `None` for a synchronous vendor.
     pub fn poll_policy(&self) -> Option<PollPolicy> {
         self.profile().data().poll

@@ -179,3 +179,19 @@ async fn a_take_carries_the_nonce_of_its_taker_over_its_repeats() {
         .collect();
     assert_eq!(takers, ["first", "first", "second"]);
 }
+
+#[tokio::test]
+async fn an_object_that_hangs_counts_as_no_answer() {
+    let (ports, client) = client();
+    answer(&ports, 200, GRANTED);
+    ports.world.faults.slow("actors", 10_000_000);
+    let began_ms = platform::Clock::now_ms(&ports.world.clock);
+    let error = client
+        .acquire(&acquire(1, &limits(10, 10)), &context())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, Code::LimiterUnavailable);
+    let took_ms = platform::Clock::now_ms(&ports.world.clock) - began_ms;
+    // It is not asked again: a second command would only wait behind the first one.
+    assert_eq!(took_ms, 10_000);
+}

@@ -492,3 +492,49 @@ async fn the_clock_never_goes_back() {
     let refused = bench.acquire(&acquire(2, &limits)).await;
     assert_eq!(limited(&refused), (LimitedReason::Requests, 60_000));
 }
+
+#[tokio::test]
+async fn gauges_tell_the_windows_the_back_off_and_what_the_provider_has_named() {
+    let bench = Bench::default();
+    let mut limits = limits(100, 10);
+    limits.windows = [(50, 10_000), (500, 600_000)]
+        .map(|(requests, per_ms)| WindowLimit { requests, per_ms })
+        .to_vec();
+    bench.granted(&acquire(1, &limits)).await;
+    bench.world.clock.advance(20_000);
+    bench.granted(&acquire(2, &limits)).await;
+    let gauges = bench.gauges().await;
+    assert_eq!(gauges.calls_in_windows, [1, 2]);
+    assert_eq!(
+        (gauges.backoff_ms, gauges.calibrated_max_inflight),
+        (0, None)
+    );
+    let mut refused = settle(2, 1, Outcome::RateLimited);
+    (refused.retry_after_ms, refused.observed_max_inflight) = (Some(7_000), Some(4));
+    bench.settle(&refused).await;
+    let gauges = bench.gauges().await;
+    assert_eq!(
+        (gauges.backoff_ms, gauges.calibrated_max_inflight),
+        (7_000, Some(4))
+    );
+    bench.world.clock.advance(7_000);
+    assert_eq!(bench.gauges().await.backoff_ms, 0);
+}
+
+#[tokio::test]
+async fn a_lost_call_teaches_how_long_it_took_at_least() {
+    for taken in [false, true] {
+        let bench = Bench::default();
+        let limits = limits(100, 10);
+        bench.granted(&acquire(1, &limits)).await;
+        if taken {
+            // The alarm is late; whoever takes the row over finds the holder gone.
+            bench.world.clock.advance(60_000);
+            bench.taken(1).await;
+        } else {
+            bench.pass(60_000).await;
+        }
+        let reply: AcquireReply = bench.call("acquire", &acquire(2, &limits)).await;
+        assert_eq!(reply.stats.median_ms, 60_000, "taken {taken}");
+    }
+}

@@ -350,29 +350,25 @@ fn dimensions(image: &StoredImage) -> (u32, u32) {
 }
 
 fn object_rows(rows: &[OutboxRow]) -> Vec<Value> {
-    let mut objects: Vec<(&str, &OutboxRow, i64, i64)> = Vec::new();
+    let mut objects: Vec<(&OutboxRow, i64)> = Vec::new();
     for row in rows {
-        let open = i64::from(row.attempt.state != AttemptState::Settled);
         let at_ms = row.attempt.updated_at.ms();
         match objects
             .iter_mut()
-            .find(|(name, ..)| *name == row.object_name)
+            .find(|(known, _)| known.object_name == row.object_name)
         {
-            Some((_, _, sum, last)) => {
-                *sum += open;
-                *last = (*last).max(at_ms);
-            }
-            None => objects.push((&row.object_name, row, open, at_ms)),
+            Some((_, last)) => *last = (*last).max(at_ms),
+            None => objects.push((row, at_ms)),
         }
     }
     objects
         .into_iter()
-        .map(|(name, row, open, at_ms)| {
+        .map(|(row, at_ms)| {
             json!({
-                "name": name,
+                "name": row.object_name,
                 "instance_id": row.attempt.instance_id,
                 "provider": row.attempt.provider,
-                "open": open,
+                "open": row.object_open,
                 "last_flush_at": at_ms,
             })
         })

@@ -152,6 +152,7 @@ pub(crate) fn running(n: u32) -> OutboxRow {
         object_name: "instance:production:provider:ideogram".to_owned(),
         attempt: attempt(n, 1, 1),
         usage: Vec::new(),
+        object_open: 1,
     }
 }
 
@@ -190,6 +191,7 @@ pub(crate) fn succeeded(n: u32) -> OutboxRow {
         object_name: "instance:production:provider:ideogram".to_owned(),
         attempt,
         usage: vec![charge(60_000)],
+        object_open: 0,
     }
 }
 

@@ -128,12 +128,17 @@ async fn a_settle_whose_answer_was_lost_is_followed_all_the_same() {
 /// The request is slower than the deadline of its hand-over, so that the consumer goes on beside it.
 #[tokio::test]
 async fn of_two_paths_after_a_slow_hand_over_one_sends() {
-    for command in ["actors.acquire", "actors.release", "actors.settle"] {
-        for slow_ms in [29_000, 45_000, 70_000] {
+    // Each command is slow, and one of the hand-over is answered at its third try only.
+    for (command, first) in [("acquire", 2), ("release", 1), ("settle", 1)] {
+        for slow_ms in [8_000, 9_000] {
             let stage = Stage::new();
             stage.get("/v1/models").await;
             stage.vendors.act([no_access()]);
-            stage.ports.world.faults.slow(command, slow_ms);
+            let faults = &stage.ports.world.faults;
+            faults.slow("actors", slow_ms);
+            for nth in [first, first + 1] {
+                faults.fail(&format!("actors.{command}"), nth, When::Before);
+            }
             let mut asked = both();
             asked["timeout_ms"] = json!(600_000);
             stage.generate_meanwhile(&asked, 400).await;

@@ -360,7 +360,7 @@ fn outcome(case: &str) -> Ask {
         }
         "a claim begun too late" => {
             let ask = Ask::with("timeout_ms", json!(900_000)).header("idempotency-key", "k");
-            ask.stage.ports.world.faults.slow("actors.acquire", 121_000);
+            ask.stage.ports.world.faults.slow("database", 61_000);
             ask
         }
         case => panic!("no such row: {case}"),

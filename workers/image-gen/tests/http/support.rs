@@ -1,13 +1,14 @@
 //! One deployment in memory: the worker, its limiter objects, its queue, and the vendors.
 
 use crate::answer::told_in_full;
+use crate::sealed::{sealed, sealed_value};
 use crate::vendors::Vendors;
 use api_types::{
-    AuthContext, CredentialId, InstanceConfig, InstanceId, InstanceStatus, InstanceVerdict,
-    JobView, KeyRef, OrgId, PrincipalKind, ProjectId, ProjectVerdict, ResolveReply, Role, Scope,
-    Secret, SecretVersion, Timestamp, UserId, UserRef,
+    AuthContext, InstanceConfig, InstanceId, InstanceStatus, InstanceVerdict, JobView, KeyRef,
+    OrgId, PrincipalKind, ProjectId, ProjectVerdict, ResolveReply, Role, Scope, Secret,
+    SecretVersion, Timestamp, UserId, UserRef,
 };
-use auth::envelope::{CredentialContext, KekScope, Keks, ProviderSecretPlain};
+use auth::envelope::{KekScope, Keks};
 use auth::key::{MintedKey, mint};
 use base64::Engine as _;
 use errors::{Code, Error, ErrorBody};
@@ -18,8 +19,8 @@ use image_gen::{routes, sweep};
 use lookup::{Lookup, LookupCache, ServiceSource};
 use middleware::testing::{TestApp, TestResponse};
 use platform::fakes::{
-    FakeClock, FakePorts, FakeQueue, FakeRandom, FakeReply, FakeStorage, Kept, SqliteDatabase,
-    World,
+    FakeClock, FakeObjects, FakePorts, FakeQueue, FakeRandom, FakeReply, FakeStorage, Kept,
+    SqliteDatabase, World,
 };
 use platform::{ActorReply, Clock, Ops, Statement};
 use r2_manager::{CdnKind, SigningKeys, UrlForms};
@@ -34,11 +35,14 @@ use std::task::{Context, Poll, Waker};
 pub(crate) const INSTANCE: &str = "production";
 pub(crate) const PROJECT: &str = "0198f0a2-0000-7000-8000-00000000000a";
 pub(crate) const OTHER_PROJECT: &str = "0198f0a2-0000-7000-8000-00000000000b";
-const ORG: &str = "0198f0a2-0000-7000-8000-000000000001";
+pub(crate) const ORG: &str = "0198f0a2-0000-7000-8000-000000000001";
 const USER: &str = "0198f0a2-0000-7000-8000-000000000002";
 pub(crate) const IDEOGRAM_KEY: &str = "0198f0a2-0000-7000-8000-000000000003";
 pub(crate) const NEW_IDEOGRAM_KEY: &str = "0198f0a2-0000-7000-8000-000000000005";
 pub(crate) const OPENAI_KEY: &str = "0198f0a2-0000-7000-8000-000000000004";
+
+/// How long the platform lets work go on after an answer or a disconnect, in milliseconds.
+const AFTER_ANSWER_MS: u64 = 30_000;
 
 type Object = LimiterObject<FakeStorage, SqliteDatabase, FakeQueue, FakeClock, FakeRandom>;
 
@@ -124,6 +128,8 @@ pub(crate) struct Stage {
     cache: Arc<LookupCache>,
     memory: Arc<Memory>,
     keks: Keks,
+    /// Buckets besides the default one.
+    pub(crate) further_buckets: Vec<(String, FakeObjects)>,
     /// A user's key with all scopes.
     pub(crate) key: String,
     pub(crate) settings: Settings,
@@ -220,6 +226,7 @@ impl Stage {
             cache: Arc::default(),
             memory: Arc::default(),
             keks,
+            further_buckets: Vec::new(),
             settings: Settings::default(),
         }
     }
@@ -397,7 +404,10 @@ impl Stage {
             ops: ops.clone(),
             database: ports.database.clone(),
             limiter: ports.actors.clone(),
-            buckets: vec![("prod-images".to_owned(), ports.objects.clone())],
+            buckets: [("prod-images".to_owned(), ports.objects.clone())]
+                .into_iter()
+                .chain(self.further_buckets.iter().cloned())
+                .collect(),
             http: ports.http.clone(),
             background: ports.background.clone(),
             lookup,
@@ -439,8 +449,14 @@ impl Stage {
             request = request.header(name, value);
         }
         let response = request.send().await;
-        self.ports.background.drain().await;
+        self.after_answer().await;
         response
+    }
+
+    /// What goes on after an answer, for as long as the platform lets it.
+    pub(crate) async fn after_answer(&self) {
+        let cut = self.ports.world.clock.sleep(AFTER_ANSWER_MS);
+        self.ports.background.drain_until(cut).await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> TestResponse {
@@ -640,39 +656,6 @@ impl ControlState {
 
 fn refusal(error: &Error) -> FakeReply {
     FakeReply::json(error.code.status(), &json!(ErrorBody::new(error, "r")))
-}
-
-fn sealed(keks: &Keks, random: &FakeRandom, provider: &str, id: &str, host: &str) -> Value {
-    sealed_value(
-        keks,
-        random,
-        provider,
-        id,
-        host,
-        &format!("{provider}-secret"),
-    )
-}
-
-fn sealed_value(
-    keks: &Keks,
-    random: &FakeRandom,
-    provider: &str,
-    id: &str,
-    host: &str,
-    value: &str,
-) -> Value {
-    let context = CredentialContext {
-        org_id: OrgId::parse(ORG).unwrap(),
-        instance_id: InstanceId::parse(INSTANCE).unwrap(),
-        provider: api_types::ProviderName::parse(provider).unwrap(),
-        credential_id: CredentialId::parse(id).unwrap(),
-        host: host.to_owned(),
-    };
-    let plain = ProviderSecretPlain::from_key(value.to_owned());
-    json!(
-        keks.seal(random, &context, plain.to_json().as_bytes())
-            .unwrap()
-    )
 }
 
 fn config(keks: &Keks, random: &FakeRandom) -> Value {
