@@ -74,10 +74,10 @@ impl<P: Ports> Attempt<'_, P> {
                     let Some(id) = shelf.image_id(image.blob.unwrap_or(image.index)) else {
                         continue;
                     };
-                    let Found { image, warning } =
+                    let Found { image, warnings } =
                         shelf.stored(&id, image.seed, image.revised_prompt.clone(), stored, check);
-                    produced.rejected |= warning.is_some() && check == QualityCheck::Strict;
-                    produced.warnings.extend(warning);
+                    produced.rejected |= !warnings.is_empty() && check == QualityCheck::Strict;
+                    produced.warnings.extend(warnings);
                     produced.images.push(image);
                 }
                 Err(trouble) => {

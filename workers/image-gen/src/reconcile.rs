@@ -88,8 +88,9 @@ impl<P: Ports> Search<'_, P> {
             match self.image(&objects, id).await? {
                 Some((stored, seed)) => {
                     let found = self.shelf().stored(id, seed, None, stored, check);
-                    produced.rejected |= found.warning.is_some() && check == QualityCheck::Strict;
-                    produced.warnings.extend(found.warning);
+                    produced.rejected |=
+                        !found.warnings.is_empty() && check == QualityCheck::Strict;
+                    produced.warnings.extend(found.warnings);
                     produced.images.push(found.image);
                 }
                 None => produced.warnings.push(image_warning("image_lost", index)),

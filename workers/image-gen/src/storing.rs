@@ -1,6 +1,7 @@
 //! From a provider's result to objects in a bucket.
 //!
-//! In scope: keys and metadata of one attempt, downloading again where that can help, the check of dimensions and format.
+//! In scope: keys and metadata of one attempt, downloading again where that can help, the check of dimensions and format and
+//! whether there is anything to see.
 //! Out of scope: streaming itself (`r2-manager`), what a failure means for the job (`run`).
 
 use crate::deps::Deps;
@@ -32,8 +33,8 @@ pub enum StoreTrouble {
 pub struct Found {
     /// The image.
     pub image: StoredImage,
-    /// Where it is not what was asked for.
-    pub warning: Option<Warning>,
+    /// Where it is not what was asked for, the worst first.
+    pub warnings: Vec<Warning>,
 }
 
 /// What all images of one attempt have in common.
@@ -107,15 +108,15 @@ impl Shelf<'_> {
         stored: Stored,
         check: QualityCheck,
     ) -> Found {
-        let warning = match check {
-            QualityCheck::Off => None,
+        let warnings = match check {
+            QualityCheck::Off => Vec::new(),
             QualityCheck::Warn | QualityCheck::Strict => {
-                difference(&self.candidate.effective, &stored)
+                findings(&self.candidate.effective, &stored)
             }
         };
-        let quality = match (&warning, check) {
+        let quality = match (warnings.first(), check) {
             (_, QualityCheck::Off) => "unchecked".to_owned(),
-            (Some(warning), _) => warning.option.clone().unwrap_or_default(),
+            (Some(worst), _) => worst.option.clone().unwrap_or_default(),
             (None, _) => "ok".to_owned(),
         };
         let image = StoredImage {
@@ -131,18 +132,22 @@ impl Shelf<'_> {
             sha256: stored.sha256,
             revised_prompt,
         };
-        Found { image, warning }
+        Found { image, warnings }
     }
 }
 
-/// Where the file is not what was sent for.
-fn difference(effective: &ImageOptions, stored: &Stored) -> Option<Warning> {
-    let warning = |option: &str, from: String, to: String| Warning {
+/// Where the file is not what was sent for: there is nothing to see, or it has other dimensions or another format.
+fn findings(effective: &ImageOptions, stored: &Stored) -> Vec<Warning> {
+    let warning = |option: &str, from: Option<String>, to: Option<String>| Warning {
         code: "quality".to_owned(),
         option: Some(option.to_owned()),
-        from: Some(from),
-        to: Some(to),
+        from,
+        to,
     };
+    let mut found = Vec::new();
+    if let Some(blank) = stored.probe.blank {
+        found.push(warning(blank.as_str(), None, None));
+    }
     let asked = effective
         .size
         .as_deref()
@@ -156,20 +161,22 @@ fn difference(effective: &ImageOptions, stored: &Stored) -> Option<Warning> {
     if let Some((width, height)) = asked
         && !(near(width, stored.probe.width) && near(height, stored.probe.height))
     {
-        return Some(warning(
+        found.push(warning(
             "dimensions",
-            format!("{width}x{height}"),
-            stored.probe.dimensions(),
+            Some(format!("{width}x{height}")),
+            Some(stored.probe.dimensions()),
         ));
     }
-    let format = effective
-        .format
-        .filter(|format| *format != stored.probe.format)?;
-    Some(warning(
-        "format",
-        format.as_str().to_owned(),
-        stored.probe.format.as_str().to_owned(),
-    ))
+    if let Some(format) = effective.format
+        && format != stored.probe.format
+    {
+        found.push(warning(
+            "format",
+            Some(format.as_str().to_owned()),
+            Some(stored.probe.format.as_str().to_owned()),
+        ));
+    }
+    found
 }
 
 /// Whether the same file may come whole another time.
