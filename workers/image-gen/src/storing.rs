@@ -12,8 +12,8 @@ use api_types::{
 use platform::{Clock, Ports};
 use provider_adapters::{Accepted, Advice, ImageAdapter, Kind, ProviderError};
 use r2_manager::{
-    ImageKey, ImageMetadata, KeyOf, PAUSES_MS, ProbeError, StoreError, StoreOptions, Stored,
-    store_stream,
+    ImageMetadata, PAUSES_MS, ProbeError, Source, StorageOptions, StoreError, UploadResult,
+    upload_image,
 };
 
 /// Dimensions may differ by that much from what was asked, in per cent.
@@ -63,7 +63,7 @@ impl Shelf<'_> {
     }
 
     /// How the image at that place is stored.
-    pub fn options(&self, image_id: &ImageId, seed: Option<u64>, now: Timestamp) -> StoreOptions {
+    pub fn options(&self, image_id: &ImageId, seed: Option<u64>, now: Timestamp) -> StorageOptions {
         let caller = &self.job.caller;
         // Whoever may read the bucket may read this, so a key that was pasted into a prompt is not kept here. Before the
         // cut: the rest of a key that was cut would no longer look like one.
@@ -84,19 +84,14 @@ impl Shelf<'_> {
             images: self.images,
         }
         .to_pairs();
-        let (job, image_id) = (self.job.clone(), image_id.clone());
-        let key: KeyOf = Box::new(move |format| {
-            ImageKey {
-                instance_id: &job.caller.instance_id,
-                project_id: job.caller.project_id.as_ref(),
-                admitted_at: job.admitted_at,
-                filename: job.request.filename.as_deref(),
-                image_id: &image_id,
-                format,
-            }
-            .to_string()
-        });
-        StoreOptions { key, metadata }
+        StorageOptions {
+            instance_id: caller.instance_id.clone(),
+            project_id: caller.project_id.clone(),
+            filename: self.job.request.filename.clone(),
+            admitted_at: self.job.admitted_at,
+            image_id: image_id.clone(),
+            metadata,
+        }
     }
 
     /// The image as clients and ledger see it.
@@ -105,7 +100,7 @@ impl Shelf<'_> {
         image_id: &ImageId,
         seed: Option<u64>,
         revised_prompt: Option<String>,
-        stored: Stored,
+        stored: UploadResult,
         check: QualityCheck,
     ) -> Found {
         let warnings = match check {
@@ -124,7 +119,7 @@ impl Shelf<'_> {
             image_url: String::new(),
             dimensions: stored.probe.dimensions(),
             format: stored.probe.format,
-            r2_path: stored.key,
+            r2_path: stored.r2_path,
             bucket: stored.bucket,
             size_bytes: stored.size_bytes,
             seed,
@@ -137,7 +132,7 @@ impl Shelf<'_> {
 }
 
 /// Where the file is not what was sent for: there is nothing to see, or it has other dimensions or another format.
-fn findings(effective: &ImageOptions, stored: &Stored) -> Vec<Warning> {
+fn findings(effective: &ImageOptions, stored: &UploadResult) -> Vec<Warning> {
     let warning = |option: &str, from: Option<String>, to: Option<String>| Warning {
         code: "quality".to_owned(),
         option: Some(option.to_owned()),
@@ -216,7 +211,7 @@ pub async fn fetch_and_store<P: Ports>(
     image_id: &ImageId,
     result: &ImageResult,
     deadline: Timestamp,
-) -> Result<Stored, StoreTrouble> {
+) -> Result<UploadResult, StoreTrouble> {
     let targets = deps.buckets.in_order(&shelf.job.bucket);
     let tries = PAUSES_MS.len();
     let (mut refused, mut broken) = (0, 0);
@@ -230,14 +225,12 @@ pub async fn fetch_and_store<P: Ports>(
             .await
             .map_err(StoreTrouble::Provider)?;
         let now = Timestamp(deps.clock.now_ms());
-        let stored = store_stream(
-            target.clone(),
-            deps.clock.clone(),
-            download.body,
-            download.content_length,
-            shelf.options(image_id, result.seed, now),
-        )
-        .await;
+        let source = Source {
+            body: download.body,
+            length_bytes: download.content_length,
+        };
+        let options = shelf.options(image_id, result.seed, now);
+        let stored = upload_image(source, options, target.clone(), deps.clock.clone()).await;
         match stored {
             Ok(stored) => return Ok(stored),
             Err(StoreError::Storage(cause)) => {
