@@ -1,5 +1,10 @@
 //! Which PNG files show nothing, whatever their colours, depth, filters and the split of their bytes.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a test: what is not there fails it"
+)]
+
 use png::{BitDepth, ColorType, Filter};
 use proptest::prelude::*;
 use r2_manager::{Blank, Probe, ProbeError, Prober};

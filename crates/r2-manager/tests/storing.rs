@@ -1,5 +1,10 @@
 //! Streaming into a bucket: what is stored, in how many operations, and what stays when something breaks.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a test: what is not there fails it"
+)]
+
 use api_types::{ImageFormat, ImageId, InstanceId, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
