@@ -264,6 +264,37 @@ async fn every_row_of_the_table_is_answered_as_documented() {
         stack.sim().charges().await
     );
 
+    // A blank picture, which the smallest file is: shown by default, refused where the check is strict, kept and paid for
+    // either way.
+    for provider in ["ideogram", "openai"] {
+        let mut blank = json!({"prompt": format!("sim:bytes=1 nothing by {provider}"), "provider": provider, "fallback": "none"});
+        let shown = admin.generate(blank.clone()).await;
+        let body = shown.json();
+        assert_eq!(shown.status, 200, "{body}");
+        assert_eq!(body["images"][0]["quality"], "blank", "{body}");
+        assert_eq!(body["warnings"][0]["option"], "blank", "{body}");
+        blank["quality_check"] = json!("strict");
+        let refused = admin.generate(blank).await;
+        let body = refused.expect_error(422, "quality_rejected");
+        assert_eq!(refused.header("x-should-retry"), "false");
+        let job_id = body["details"]["job_id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        assert_eq!(admin.job_end(&job_id, 30).await["state"], "failed");
+        let kept = format!("SELECT quality, state FROM images WHERE job_id = '{job_id}'");
+        until("the image's row", 30, || async {
+            let rows = stack.ledger().rows(&kept);
+            (rows == [["blank", "live"]]).then_some(())
+        })
+        .await;
+        let charges = stack.sim().charges().await;
+        let of_vendor = charges
+            .iter()
+            .filter(|charge| charge["provider"] == provider);
+        assert_eq!(of_vendor.count(), 2, "{charges:?}");
+    }
+
     // Limits: 429 with a computed Retry-After.
     admin
         .make_instance(

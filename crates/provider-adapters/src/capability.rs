@@ -109,6 +109,16 @@ pub enum Dialect {
     Compatible,
 }
 
+/// A name for a model at one quality.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// The name.
+    pub name: String,
+    /// The quality, where the request asks for none.
+    pub quality: Quality,
+}
+
 /// One model.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -121,6 +131,8 @@ pub struct Model {
     pub apis: Vec<String>,
     /// Other names for it.
     pub aliases: Vec<String>,
+    /// Names that stand for a quality too.
+    pub variants: Vec<Variant>,
     /// The provider's default.
     pub default: bool,
     /// Rank of its pictures, 1 to 5.
@@ -149,6 +161,8 @@ pub struct Model {
     pub style_presets: Vec<String>,
     /// Members that a request may pass on, each with its schema.
     pub passthrough: BTreeMap<String, Value>,
+    /// Of these, at least one is there, or the vendor draws nothing.
+    pub needs: Vec<String>,
     /// Whether it can draw a transparent background; without the option `background` it always does.
     pub transparent: bool,
     /// Names of the vendor's fields.
@@ -166,7 +180,19 @@ pub struct Model {
 impl Model {
     /// Whether `name` means it.
     pub fn is_called(&self, name: &str) -> bool {
-        self.id == name || self.aliases.iter().any(|alias| alias == name)
+        self.id == name
+            || self.aliases.iter().any(|alias| alias == name)
+            || self.variants.iter().any(|variant| variant.name == name)
+    }
+
+    /// Options of a request that calls it so: a name may stand for a quality.
+    pub fn options_as(&self, name: &str, options: &ImageOptions) -> ImageOptions {
+        let variant = self.variants.iter().find(|variant| variant.name == name);
+        let named = variant.map(|variant| variant.quality);
+        ImageOptions {
+            quality: options.quality.or(named),
+            ..options.clone()
+        }
     }
 
     /// Whether it has that option.

@@ -42,6 +42,21 @@ pub(crate) fn check(model: &Model, options: &ImageOptions) -> Result<(), Unfit> 
             return Err(Unfit::Invalid { field, rule });
         }
     }
+    let given = |key: &String| options.provider_options.contains_key(key);
+    if let Some(first) = model
+        .needs
+        .first()
+        .filter(|_| !model.needs.iter().any(given))
+    {
+        return Err(Unfit::Unsupported {
+            option: format!("provider_options.{first}"),
+            allowed: format!(
+                "{} draws nothing without {}",
+                model.id,
+                model.needs.join(" or ")
+            ),
+        });
+    }
     let preset = options
         .style
         .as_ref()

@@ -310,7 +310,7 @@ impl Planner<'_> {
         match pick {
             Pick::Named(wanted) => match profile.model(wanted) {
                 Some(model) => {
-                    self.judge(&adapter, settings, model, primary, order, true);
+                    self.judge(&adapter, settings, model, primary, order, Some(wanted));
                 }
                 None => self.skip(name, wanted, "unknown_model", None, None),
             },
@@ -320,13 +320,13 @@ impl Planner<'_> {
                 let all = self.optimize != Optimize::Balanced;
                 let mut served = false;
                 if let Some(model) = default {
-                    served = self.judge(&adapter, settings, model, primary, order, false);
+                    served = self.judge(&adapter, settings, model, primary, order, None);
                 }
                 for model in profile.models() {
                     if default.is_some_and(|default| default.id == model.id) || served && !all {
                         continue;
                     }
-                    served |= self.judge(&adapter, settings, model, primary, order, false);
+                    served |= self.judge(&adapter, settings, model, primary, order, None);
                 }
             }
         }
@@ -340,7 +340,7 @@ impl Planner<'_> {
         model: &Model,
         primary: bool,
         order: usize,
-        by_name: bool,
+        by_name: Option<&str>,
     ) -> bool {
         let name = adapter.profile().name().clone();
         if self
@@ -357,7 +357,7 @@ impl Planner<'_> {
         let mut warnings = Vec::new();
         if let Some(day) = &model.deprecated_on {
             let over = self.now.day().as_str() >= day.as_str();
-            if over && !by_name {
+            if over && by_name.is_none() {
                 self.skip(
                     &name,
                     &model.id,
@@ -388,7 +388,8 @@ impl Planner<'_> {
             self.skip(&name, &model.id, "n_too_large", None, Some(detail));
             return false;
         }
-        let fitted = match adapter.fit(model, &self.request.prompt, &self.options) {
+        let options = model.options_as(by_name.unwrap_or(&model.id), &self.options);
+        let fitted = match adapter.fit(model, &self.request.prompt, &options) {
             Ok(fitted) => fitted,
             Err(unfit) => {
                 let reason = if matches!(unfit, Unfit::Invalid { .. }) {

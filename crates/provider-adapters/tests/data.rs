@@ -66,10 +66,12 @@ fn names_are_unique_and_one_model_is_the_default() {
             "{vendor}"
         );
         let mut names = std::collections::BTreeSet::new();
-        for name in models
-            .iter()
-            .flat_map(|model| std::iter::once(&model.id).chain(&model.aliases))
-        {
+        for name in models.iter().flat_map(|model| {
+            let variants = model.variants.iter().map(|variant| &variant.name);
+            std::iter::once(&model.id)
+                .chain(&model.aliases)
+                .chain(variants)
+        }) {
             assert!(names.insert(name), "{vendor}: {name} twice");
         }
         for model in models {
@@ -79,6 +81,12 @@ fn names_are_unique_and_one_model_is_the_default() {
             for quality in &model.qualities {
                 let words = &model.wire.quality.as_ref().unwrap().values;
                 assert!(words.contains_key(quality), "{}: {quality:?}", model.id);
+            }
+            for variant in &model.variants {
+                assert!(model.qualities.contains(&variant.quality), "{variant:?}");
+            }
+            for need in &model.needs {
+                assert!(model.passthrough.contains_key(need), "{}: {need}", model.id);
             }
         }
     }
@@ -145,6 +153,14 @@ fn default_limits_are_the_vendors() {
     assert_eq!(default_limit("nobody"), None);
 }
 
+/// The options with what the model cannot do without.
+fn with_needs(model: &Model, mut options: ImageOptions) -> ImageOptions {
+    for need in &model.needs {
+        options.provider_options.insert(need.clone(), json!("c1"));
+    }
+    options
+}
+
 fn overlap(left: &PriceRow, right: &PriceRow) -> bool {
     let ends = |row: &PriceRow| row.until.clone().unwrap_or_else(|| "9999".to_owned());
     let days = left.from < ends(right) && right.from < ends(left);
@@ -190,16 +206,189 @@ fn every_value_of_a_priced_model_has_a_price() {
             let known_unpriced = vendor == "ideogram" && unpriced.contains(&model.id.as_str())
                 || model.id == "gpt-image-1";
             for quality in model.qualities.iter().copied().map(Some).chain([None]) {
-                let options = ImageOptions {
-                    quality,
-                    ..ImageOptions::default()
-                };
+                let options = with_needs(
+                    model,
+                    ImageOptions {
+                        quality,
+                        ..ImageOptions::default()
+                    },
+                );
                 let fitted = adapter.fit(model, "x", &options).unwrap();
                 let priced = adapter.estimate_cost(model, &fitted.effective, "x", now);
                 assert_eq!(priced.is_err(), known_unpriced, "{} {quality:?}", model.id);
             }
         }
     }
+}
+
+/// Every name that a request may call a model of Ideogram v2 or `OpenAI` by: its id, the price in micro-dollars of one
+/// square image under that name alone (of OpenAI's, where it has a default: medium), and the day from which it is not chosen.
+const NAMES: &[(&str, &str, &str, Option<i64>, Option<&str>)] = &[
+    ("ideogram", "ideogram-3", "ideogram-3", Some(60_000), None),
+    ("ideogram", "ideogram-v3", "ideogram-3", Some(60_000), None),
+    ("ideogram", "ideogram-4", "ideogram-4", Some(60_000), None),
+    ("ideogram", "ideogram-v4", "ideogram-4", Some(60_000), None),
+    (
+        "ideogram",
+        "ideogram-4-5",
+        "ideogram-4-5",
+        Some(60_000),
+        None,
+    ),
+    (
+        "ideogram",
+        "ideogram-3-transparent",
+        "ideogram-3-transparent",
+        Some(70_000),
+        None,
+    ),
+    (
+        "ideogram",
+        "ideogram-4-transparent",
+        "ideogram-4-transparent",
+        None,
+        None,
+    ),
+    (
+        "ideogram",
+        "ideogram-3-character",
+        "ideogram-3-character",
+        Some(150_000),
+        None,
+    ),
+    ("ideogram", "ideogram-2", "ideogram-2", Some(80_000), None),
+    ("ideogram", "ideogram-v2", "ideogram-2", Some(80_000), None),
+    (
+        "ideogram",
+        "ideogram-v2-turbo",
+        "ideogram-2",
+        Some(50_000),
+        None,
+    ),
+    ("ideogram", "ideogram-2a", "ideogram-2a", Some(40_000), None),
+    (
+        "ideogram",
+        "ideogram-v2a",
+        "ideogram-2a",
+        Some(40_000),
+        None,
+    ),
+    (
+        "ideogram",
+        "p-image-ideogram",
+        "p-image-ideogram",
+        Some(10_000),
+        None,
+    ),
+    ("ideogram", "z-image", "z-image", Some(5_000), None),
+    ("ideogram", "auto", "auto", None, None),
+    (
+        "ideogram",
+        "gpt-image-2-5-flare",
+        "gpt-image-2-5-flare",
+        Some(52_900),
+        None,
+    ),
+    (
+        "ideogram",
+        "gpt-image-2-5-sunburst",
+        "gpt-image-2-5-sunburst",
+        None,
+        None,
+    ),
+    ("ideogram", "gpt-image-2", "gpt-image-2", None, None),
+    (
+        "ideogram",
+        "nano-banana-2",
+        "nano-banana-2",
+        Some(67_200),
+        None,
+    ),
+    (
+        "ideogram",
+        "nano-banana-pro",
+        "nano-banana-pro",
+        Some(134_400),
+        None,
+    ),
+    (
+        "openai",
+        "gpt-image-2.5-flare",
+        "gpt-image-2.5-flare",
+        Some(13_170),
+        None,
+    ),
+    (
+        "openai",
+        "gpt-image-2.5-sunburst",
+        "gpt-image-2.5-sunburst",
+        Some(13_170),
+        None,
+    ),
+    ("openai", "gpt-image-2", "gpt-image-2", Some(53_000), None),
+    (
+        "openai",
+        "gpt-image-1.5",
+        "gpt-image-1.5",
+        Some(34_000),
+        Some("2026-12-01"),
+    ),
+    (
+        "openai",
+        "gpt-image-1-mini",
+        "gpt-image-1-mini",
+        Some(11_000),
+        Some("2026-12-01"),
+    ),
+    (
+        "openai",
+        "gpt-image-1",
+        "gpt-image-1",
+        None,
+        Some("2026-10-23"),
+    ),
+];
+
+#[test]
+fn every_documented_name_is_a_model_with_its_price_and_its_end() {
+    let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
+    for (vendor, name, id, price, end) in NAMES {
+        let adapter = adapter(vendor);
+        let model = adapter.profile().model(name).unwrap();
+        assert_eq!(model.id, *id, "{name}");
+        assert_eq!(model.deprecated_on.as_deref(), *end, "{name}");
+        let options = with_needs(model, model.options_as(name, &ImageOptions::default()));
+        let fitted = adapter.fit(model, "x", &options).unwrap();
+        assert_eq!(fitted.warnings, [], "{name}");
+        let estimate = adapter.estimate_cost(model, &fitted.effective, "", now);
+        assert_eq!(estimate.ok().map(|it| it.usd_micros), *price, "{name}");
+    }
+    for vendor in VENDORS {
+        for model in &data(vendor).models {
+            let listed = NAMES
+                .iter()
+                .any(|row| (row.0, row.1) == (vendor, model.id.as_str()));
+            assert!(listed, "{vendor}: {} is in no list", model.id);
+        }
+    }
+}
+
+#[test]
+fn a_name_of_a_quality_gives_way_to_a_quality_that_is_asked_for() {
+    let model = adapter("ideogram")
+        .profile()
+        .model("ideogram-v2-turbo")
+        .unwrap()
+        .clone();
+    let asked = ImageOptions {
+        quality: Some(api_types::Quality::Medium),
+        ..ImageOptions::default()
+    };
+    assert_eq!(model.options_as("ideogram-v2-turbo", &asked), asked);
+    let plain = ImageOptions::default();
+    assert_eq!(model.options_as("ideogram-v2", &plain), plain);
+    let draft = model.options_as("ideogram-v2-turbo", &plain).quality;
+    assert_eq!(draft, Some(api_types::Quality::Draft));
 }
 
 #[test]
@@ -356,7 +545,7 @@ fn whatever_the_form_admits_is_formatted_without_a_warning() {
     runner
         .run(&strategy, |dice| {
             for (adapter, model) in &models {
-                let mut options = filled(&catalog::form(model), &dice);
+                let mut options = with_needs(model, filled(&catalog::form(model), &dice));
                 let transparent =
                     options.background == Some(api_types::BackgroundKind::Transparent);
                 if transparent && options.format == Some(ImageFormat::Jpeg) {
@@ -407,6 +596,7 @@ fn effective_options_format_to_themselves() {
             }
             let options: ImageOptions = serde_json::from_value(asked).unwrap();
             for (adapter, model) in &models {
+                let options = with_needs(model, options.clone());
                 let fitted = adapter.fit(model, "x", &options).map_err(|unfit| TestCaseError::fail(unfit.to_string()))?;
                 let again = adapter.fit(model, "x", &fitted.effective).map_err(|unfit| TestCaseError::fail(unfit.to_string()))?;
                 prop_assert_eq!(&again.effective, &fitted.effective, "{}", model.id);

@@ -32,23 +32,23 @@ type Cells = &'static [(&'static str, Due)];
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, Cells)] = &[
     ("seed", "7", &[("gpt-image-2.5-flare", Due::Nothing), ("gpt-image-2.5-sunburst", Due::Nothing), ("openai/gpt-image-2", Due::Nothing), ("gpt-image-1.5", Due::Nothing), ("gpt-image-1-mini", Due::Nothing), ("gpt-image-1", Due::Nothing), ("_", Due::Kept)]),
-    ("negative_prompt", "\"fog\"", &[("ideogram-3", Due::Kept), ("ideogram-3-transparent", Due::Kept), ("_", Due::Nothing)]),
-    ("style", "\"realistic\"", &[("ideogram-3", Due::Kept), ("_", Due::Nothing)]),
+    ("negative_prompt", "\"fog\"", &[("ideogram-3", Due::Kept), ("ideogram-3-transparent", Due::Kept), ("ideogram-3-character", Due::Kept), ("ideogram-2", Due::Kept), ("_", Due::Nothing)]),
+    ("style", "\"realistic\"", &[("ideogram-3", Due::Kept), ("ideogram-3-character", Due::Kept), ("ideogram-2", Due::Kept), ("ideogram-2a", Due::Kept), ("_", Due::Nothing)]),
     ("style", "\"bauhaus\"", &[("ideogram-3", Due::Kept), ("_", Due::Nothing)]),
     ("style", "\"no such style\"", &[("_", Due::Nothing)]),
     ("format", "\"png\"", &[("_", Due::Kept)]),
     ("format", "\"webp\"", &[("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("gpt-image-1", Due::Kept), ("_", Due::Nearest("png"))]),
     ("format", "\"gif\"", &[("_", Due::Nearest("png"))]),
-    ("quality", "\"max\"", &[("ideogram-3", Due::Kept), ("ideogram-3-transparent", Due::Kept), ("ideogram-4", Due::Kept), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Nearest("high")), ("gpt-image-1.5", Due::Nearest("high")), ("gpt-image-1", Due::Nearest("high")), ("gpt-image-1-mini", Due::Nearest("medium")), ("_", Due::Nothing)]),
-    ("quality", "\"draft\"", &[("ideogram-3", Due::Kept), ("ideogram-3-transparent", Due::Kept), ("ideogram-4", Due::Kept), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("_", Due::Nothing)]),
+    ("quality", "\"max\"", &[("ideogram-3-character", Due::Kept), ("ideogram-2", Due::Nearest("medium")), ("ideogram-2a", Due::Nearest("medium")), ("ideogram-3", Due::Kept), ("ideogram-3-transparent", Due::Kept), ("ideogram-4", Due::Kept), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Nearest("high")), ("gpt-image-1.5", Due::Nearest("high")), ("gpt-image-1", Due::Nearest("high")), ("gpt-image-1-mini", Due::Nearest("medium")), ("_", Due::Nothing)]),
+    ("quality", "\"draft\"", &[("ideogram-3-character", Due::Kept), ("ideogram-2", Due::Kept), ("ideogram-2a", Due::Kept), ("ideogram-3", Due::Kept), ("ideogram-3-transparent", Due::Kept), ("ideogram-4", Due::Kept), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("_", Due::Nothing)]),
     ("background", "\"transparent\"", &[("ideogram-3-transparent", Due::Kept), ("ideogram-4-transparent", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("gpt-image-1", Due::Kept), ("_", Due::Refused)]),
     ("background", "\"opaque\"", &[("ideogram-3-transparent", Due::Refused), ("ideogram-4-transparent", Due::Refused), ("_", Due::Kept)]),
     ("enhance_prompt", "true", &[("gpt-image-2.5-flare", Due::Nothing), ("gpt-image-2.5-sunburst", Due::Nothing), ("openai/gpt-image-2", Due::Nothing), ("gpt-image-1.5", Due::Nothing), ("gpt-image-1-mini", Due::Nothing), ("gpt-image-1", Due::Nothing), ("_", Due::Kept)]),
     ("moderation", "\"low\"", &[("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("gpt-image-1", Due::Kept), ("_", Due::Nothing)]),
     ("moderation", "\"strict\"", &[("gpt-image-2.5-flare", Due::Nearest("default")), ("gpt-image-2.5-sunburst", Due::Nearest("default")), ("openai/gpt-image-2", Due::Nearest("default")), ("gpt-image-1.5", Due::Nearest("default")), ("gpt-image-1-mini", Due::Nearest("default")), ("gpt-image-1", Due::Nearest("default")), ("_", Due::Nothing)]),
-    ("size", "\"1024x1024\"", &[("ideogram-3-transparent", Due::Nearest("1:1")), ("ideogram-4", Due::Nearest("2048x2048")), ("ideogram-4-transparent", Due::Nearest("2048x2048")), ("_", Due::Kept)]),
-    ("size", "\"1536x1024\"", &[("ideogram-3", Due::Nearest("1248x832")), ("ideogram-3-transparent", Due::Nearest("3:2")), ("ideogram-4", Due::Nearest("2496x1664")), ("ideogram-4-transparent", Due::Nearest("2048x2048")), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("gpt-image-1", Due::Kept), ("_", Due::Nearest("1024x1024"))]),
-    ("aspect_ratio", "\"7:3\"", &[("ideogram-3", Due::Nearest("2:1")), ("ideogram-3-transparent", Due::Nearest("2:1")), ("ideogram-4", Due::Nearest("3072x1280")), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Nearest("1536x1024")), ("gpt-image-1-mini", Due::Nearest("1536x1024")), ("gpt-image-1", Due::Nearest("1536x1024")), ("ideogram-4-transparent", Due::Nearest("2048x2048")), ("_", Due::Nearest("1024x1024"))]),
+    ("size", "\"1024x1024\"", &[("ideogram-2", Due::Nearest("1:1")), ("ideogram-2a", Due::Nearest("1:1")), ("ideogram-3-transparent", Due::Nearest("1:1")), ("ideogram-4", Due::Nearest("2048x2048")), ("ideogram-4-transparent", Due::Nearest("2048x2048")), ("_", Due::Kept)]),
+    ("size", "\"1536x1024\"", &[("ideogram-3-character", Due::Nearest("1248x832")), ("ideogram-2", Due::Nearest("3:2")), ("ideogram-2a", Due::Nearest("3:2")), ("ideogram-3", Due::Nearest("1248x832")), ("ideogram-3-transparent", Due::Nearest("3:2")), ("ideogram-4", Due::Nearest("2496x1664")), ("ideogram-4-transparent", Due::Nearest("2048x2048")), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("gpt-image-1", Due::Kept), ("_", Due::Nearest("1024x1024"))]),
+    ("aspect_ratio", "\"7:3\"", &[("ideogram-3-character", Due::Nearest("2:1")), ("ideogram-2", Due::Nearest("2:1")), ("ideogram-2a", Due::Nearest("2:1")), ("ideogram-3", Due::Nearest("2:1")), ("ideogram-3-transparent", Due::Nearest("2:1")), ("ideogram-4", Due::Nearest("3072x1280")), ("ideogram-4-5", Due::Kept), ("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Nearest("1536x1024")), ("gpt-image-1-mini", Due::Nearest("1536x1024")), ("gpt-image-1", Due::Nearest("1536x1024")), ("ideogram-4-transparent", Due::Nearest("2048x2048")), ("_", Due::Nearest("1024x1024"))]),
     ("n", "8", &[("_", Due::Kept)]),
     ("n", "9", &[("gpt-image-2.5-flare", Due::Kept), ("gpt-image-2.5-sunburst", Due::Kept), ("openai/gpt-image-2", Due::Kept), ("gpt-image-1.5", Due::Kept), ("gpt-image-1-mini", Due::Kept), ("gpt-image-1", Due::Kept), ("_", Due::Refused)]),
     ("provider_options", "{\"color_palette\":{}}", &[("ideogram-3", Due::Kept), ("_", Due::Refused)]),
@@ -74,9 +74,11 @@ fn models() -> Vec<(ImageAdapter, Model)> {
         .flat_map(|vendor| {
             let adapter = adapter(vendor);
             let models = adapter.profile().models().to_vec();
-            models
-                .into_iter()
-                .map(move |model| (adapter.clone(), model))
+            models.into_iter().map(move |mut model| {
+                // What a model cannot do without has a test of its own.
+                model.needs.clear();
+                (adapter.clone(), model)
+            })
         })
         .collect()
 }
@@ -103,6 +105,30 @@ fn value_of(options: &ImageOptions, option: &str) -> Value {
         .get(option)
         .cloned()
         .unwrap_or(Value::Null)
+}
+
+#[test]
+fn a_model_that_cannot_do_without_a_member_is_passed_over_without_it() {
+    let name = ProviderName::parse("ideogram").unwrap();
+    let adapter = registry::image(&name, &ProviderSettings::default()).unwrap();
+    let model = adapter.profile().model("ideogram-3-character").unwrap();
+    let member = "character_reference_collection_id";
+    for policy in [
+        OnUnsupported::Adjust,
+        OnUnsupported::Drop,
+        OnUnsupported::Error,
+    ] {
+        let fit = |value: Value| {
+            let options = serde_json::from_value(value).unwrap();
+            adapter.fit(model, "a knight", &options)
+        };
+        let without = fit(json!({"on_unsupported": policy})).unwrap_err();
+        assert_eq!(without.reason(), "option_unsupported");
+        let option = format!("provider_options.{member}");
+        assert_eq!(without.option(), Some(option.as_str()));
+        let with = fit(json!({"on_unsupported": policy, "provider_options": {member: "c1"}}));
+        assert_eq!(with.unwrap().effective.provider_options[member], "c1");
+    }
 }
 
 #[test]
@@ -191,7 +217,7 @@ fn every_option_of_every_model_under_every_policy_is_as_the_table_says() {
             }
         }
     }
-    assert_eq!(cells, TABLE.len() * 21 * 3);
+    assert_eq!(cells, TABLE.len() * 22 * 3);
 }
 
 #[test]

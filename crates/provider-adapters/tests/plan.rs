@@ -333,6 +333,41 @@ fn a_model_near_its_end_is_warned_about_and_a_dead_one_runs_only_by_name() {
 }
 
 #[test]
+fn a_name_may_stand_for_a_quality_and_what_ran_is_named() {
+    let asked = |members: Value| {
+        let mut asked = json!({"model": "ideogram-v2-turbo", "fallback": "none"});
+        for (name, value) in members.as_object().unwrap() {
+            asked[name] = value.clone();
+        }
+        planned(asked, json!({}))
+    };
+    let plan = asked(json!({}));
+    assert_eq!(names(&plan), ["ideogram/ideogram-2"]);
+    assert_eq!(plan.candidates[0].estimate_usd_micros, Some(50_000));
+    assert_eq!(
+        plan.candidates[0].effective.quality,
+        Some(api_types::Quality::Draft)
+    );
+    let plan = asked(json!({"quality": "medium"}));
+    assert_eq!(plan.candidates[0].estimate_usd_micros, Some(80_000));
+    let listed = json!({"provider": "openai", "fallback": ["ideogram/ideogram-v2-turbo"]});
+    let plan = planned(listed, json!({}));
+    assert_eq!(plan.candidates[1].estimate_usd_micros, Some(50_000));
+}
+
+#[test]
+fn a_model_that_needs_a_reference_is_no_candidate_without_one() {
+    let aim = |asked: Value| names(&planned(asked, json!({}))).join(" ");
+    let best = json!({"optimize": "quality", "provider": "ideogram", "fallback": "none"});
+    assert!(!aim(best).contains("character"));
+    let named = json!({"model": "ideogram-3-character", "fallback": "none"});
+    let plan = planned(named, json!({}));
+    assert_eq!(plan.refusal().code, Code::NoRoute);
+    let with = json!({"model": "ideogram-3-character", "fallback": "none", "provider_options": {"character_reference_collection_id": "c1"}});
+    assert_eq!(aim(with), "ideogram/ideogram-3-character");
+}
+
+#[test]
 fn nobody_left_has_a_code_that_says_why() {
     let code = |asked: Value, settings: Value| planned(asked, settings).refusal().code;
     assert_eq!(

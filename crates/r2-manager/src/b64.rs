@@ -3,7 +3,7 @@
 //! In scope: a state machine over chunks, split anywhere, and the `ReplyReader` that stores what comes out. Out of scope:
 //! what the JSON means (adapters): they see the skeleton, in which each taken string is `blob:<index>`.
 
-use crate::store::{StoreError, StoreOptions, Stored, Upload};
+use crate::store::{StorageOptions, StoreError, Upload, UploadResult};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
@@ -304,30 +304,36 @@ pub struct StreamingReader<S, C, F> {
     targets: Vec<(String, S)>,
     clock: C,
     options: F,
-    stored: Vec<Result<Stored, StoreError>>,
+    stored: Vec<Result<UploadResult, StoreError>>,
 }
 
 /// The blob that is arriving, and whether it can still be stored.
 struct Arriving<S, C> {
-    upload: Upload<S, C>,
+    /// None for one that has no place.
+    upload: Option<Upload<S, C>>,
     result: Result<(), StoreError>,
 }
 
 impl<S: ObjectStore, C: Clock> Arriving<S, C> {
     async fn write(&mut self, bytes: &[u8]) {
-        if self.result.is_ok() {
-            self.result = self.upload.write(bytes).await;
+        if let (Ok(()), Some(upload)) = (&self.result, &mut self.upload) {
+            self.result = upload.write(bytes).await;
         }
     }
 
-    async fn end(self) -> Result<Stored, StoreError> {
+    async fn end(self) -> Result<UploadResult, StoreError> {
         self.result?;
-        self.upload.finish().await
+        match self.upload {
+            Some(upload) => upload.finish().await,
+            None => Err(StoreError::Storage("the image has no place".to_owned())),
+        }
     }
 }
 
-impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> StoreOptions + Send> StreamingReader<S, C, F> {
-    /// `options` says how the blob of an index is stored.
+impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> Option<StorageOptions> + Send>
+    StreamingReader<S, C, F>
+{
+    /// `options` says how the blob of an index is stored; one for which it says nothing is read and not kept.
     pub fn new(targets: Vec<(String, S)>, clock: C, options: F) -> Self {
         Self {
             targets,
@@ -338,19 +344,15 @@ impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> StoreOptions + Send> StreamingRe
     }
 
     /// What became of each blob, by index.
-    pub fn into_stored(self) -> Vec<Result<Stored, StoreError>> {
+    pub fn into_stored(self) -> Vec<Result<UploadResult, StoreError>> {
         self.stored
     }
 
-    /// What became of each blob so far, by index.
-    pub fn stored(&self) -> &[Result<Stored, StoreError>] {
-        &self.stored
-    }
-
     fn open(&mut self, index: u32) -> Arriving<S, C> {
-        let options = (self.options)(index);
+        let upload = (self.options)(index)
+            .map(|options| Upload::new(self.targets.clone(), self.clock.clone(), options));
         Arriving {
-            upload: Upload::new(self.targets.clone(), self.clock.clone(), options),
+            upload,
             result: Ok(()),
         }
     }
@@ -419,10 +421,10 @@ impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> StoreOptions + Send> StreamingRe
     }
 }
 
-impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> StoreOptions + Send> ReplyReader
+impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> Option<StorageOptions> + Send> ReplyReader
     for StreamingReader<S, C, F>
 {
-    /// What could not be stored is not an error of the answer: [`Self::stored`] says what became of each blob, also of
+    /// What could not be stored is not an error of the answer: [`Self::into_stored`] says what became of each blob, also of
     /// those that came before the answer broke off.
     async fn read(
         &mut self,
@@ -438,8 +440,8 @@ impl<S: ObjectStore, C: Clock, F: FnMut(u32) -> StoreOptions + Send> ReplyReader
             self.json(body, max_bytes, &mut arriving).await
         };
         // Nothing of an image that did not come whole stays.
-        if let Some(mut image) = arriving {
-            image.upload.abort().await;
+        if let Some(mut upload) = arriving.and_then(|image| image.upload) {
+            upload.abort().await;
         }
         read
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod b64;
+mod blank;
 mod dimensions;
 mod key;
 mod metadata;
@@ -11,9 +12,9 @@ mod url;
 pub use b64::{Encoder, Extractor, Piece, StreamingReader};
 pub use key::{ImageKey, belongs_to, image_key_prefix, short_id};
 pub use metadata::{ImageMetadata, MAX_METADATA_BYTES};
-pub use probe::{Probe, ProbeError, Prober};
+pub use probe::{Blank, Probe, ProbeError, Prober};
 pub use store::{
-    KeyOf, MAX_IMAGE_BYTES, PART_BYTES, PAUSES_MS, StoreError, StoreOptions, Stored, Upload,
-    store_stream,
+    MAX_IMAGE_BYTES, PART_BYTES, PAUSES_MS, Source, StorageOptions, StoreError, Upload,
+    UploadResult, upload_image,
 };
 pub use url::{CdnKind, SigningKeys, UrlError, UrlForms};

@@ -1,7 +1,9 @@
-//! What a file's own bytes say about it, seen while they pass: format, dimensions, whether the end is there.
+//! What a file's own bytes say about it, seen while they pass: format, dimensions, whether the end is there, whether there
+//! is anything to see.
 //!
-//! In scope: any split of the bytes into chunks, constant memory. Out of scope: whether the picture is any good.
+//! In scope: any split of the bytes into chunks, constant memory. Out of scope: whether it is what was asked for.
 
+use crate::blank::{BlankWatch, Rows};
 use crate::dimensions::{announced_length, dimensions, format};
 use api_types::ImageFormat;
 
@@ -9,6 +11,27 @@ use api_types::ImageFormat;
 const MAX_HEAD_BYTES: usize = 512 * 1024;
 const TAIL_BYTES: usize = 16;
 const PNG_END: &[u8] = b"\x00\x00\x00\x00IEND\xaeB`\x82";
+/// Under 0.005 bytes a pixel no encoder keeps a picture.
+const PIXELS_PER_BYTE: u64 = 200;
+
+/// Why a picture seems to show nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blank {
+    /// Its rows were looked at, and have one colour.
+    Seen,
+    /// Nobody looked, but the file is smaller than any picture of that size.
+    Suspected,
+}
+
+impl Blank {
+    /// The word in JSON and ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seen => "blank",
+            Self::Suspected => "suspect_blank",
+        }
+    }
+}
 
 /// The facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +42,8 @@ pub struct Probe {
     pub width: u32,
     /// In pixels.
     pub height: u32,
+    /// Whether it seems to show nothing.
+    pub blank: Option<Blank>,
 }
 
 impl Probe {
@@ -60,6 +85,7 @@ pub struct Prober {
     length_bytes: u64,
     format: Option<ImageFormat>,
     dimensions: Option<(u32, u32)>,
+    blank: BlankWatch,
 }
 
 impl Prober {
@@ -67,6 +93,7 @@ impl Prober {
     pub fn feed(&mut self, chunk: &[u8]) {
         self.length_bytes += chunk.len() as u64;
         self.keep_tail(chunk);
+        self.blank.feed(chunk);
         let wants_head = self.dimensions.is_none()
             || (self.format == Some(ImageFormat::Avif)
                 && announced_length(ImageFormat::Avif, &self.head).is_none());
@@ -117,7 +144,20 @@ impl Prober {
             format,
             width,
             height,
+            blank: self.blank(width, height),
         })
+    }
+
+    fn blank(&self, width: u32, height: u32) -> Option<Blank> {
+        match self.blank.rows() {
+            Some(Rows::Drawn) => None,
+            Some(Rows::Blank) => Some(Blank::Seen),
+            None => {
+                let pixels = u64::from(width) * u64::from(height);
+                let small = self.length_bytes.saturating_mul(PIXELS_PER_BYTE) < pixels;
+                small.then_some(Blank::Suspected)
+            }
+        }
     }
 
     fn has_end(&self, format: ImageFormat) -> bool {
@@ -198,8 +238,9 @@ mod tests {
             format,
             width,
             height,
+            blank: None,
         };
-        vec![
+        let mut files = vec![
             (png(1024, 768, 300), fact(ImageFormat::Png, 1024, 768)),
             (jpeg(), fact(ImageFormat::Jpeg, 768, 512)),
             (gif(), fact(ImageFormat::Gif, 320, 240)),
@@ -216,7 +257,14 @@ mod tests {
                 fact(ImageFormat::Webp, 320, 240),
             ),
             (avif(), fact(ImageFormat::Avif, 1024, 512)),
-        ]
+        ];
+        for (file, probe) in &mut files {
+            let pixels = u64::from(probe.width * probe.height);
+            if file.len() as u64 * 1_000 < pixels * 5 {
+                probe.blank = Some(Blank::Suspected);
+            }
+        }
+        files
     }
 
     fn probe(chunks: &[&[u8]]) -> Result<Probe, ProbeError> {

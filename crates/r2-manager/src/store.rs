@@ -3,8 +3,9 @@
 //! In scope: one put of known length, a small object from memory, multipart uploads; three tries where the bytes are at
 //! hand, and a second bucket. Out of scope: fetching the bytes again when they are not (image-gen).
 
+use crate::key::ImageKey;
 use crate::probe::{Probe, ProbeError, Prober};
-use api_types::ImageFormat;
+use api_types::{ImageFormat, ImageId, InstanceId, ProjectId, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use platform::{ByteStream, Clock, ObjectStore, PortError, PutBody, PutOptions};
@@ -21,24 +22,53 @@ pub const PAUSES_MS: [u64; 3] = [0, 200, 1_000];
 /// The format is known from that many bytes.
 const SNIFF_BYTES: usize = 32;
 
-/// Makes the key once the bytes have told their format.
-pub type KeyOf = Box<dyn Fn(ImageFormat) -> String + Send + Sync>;
+/// Where the bytes of one image come from; they are read once.
+pub struct Source {
+    /// The bytes.
+    pub body: ByteStream,
+    /// How many, where that is known: then none is kept.
+    pub length_bytes: Option<u64>,
+}
 
-/// How one image is stored.
-pub struct StoreOptions {
-    /// Its key, once its format is known.
-    pub key: KeyOf,
-    /// Its custom metadata.
+/// Whose image it is, and what stands beside it.
+#[derive(Clone, Debug)]
+pub struct StorageOptions {
+    /// Instance.
+    pub instance_id: InstanceId,
+    /// Project.
+    pub project_id: Option<ProjectId>,
+    /// Name that the caller chose.
+    pub filename: Option<String>,
+    /// When the job was admitted.
+    pub admitted_at: Timestamp,
+    /// The image.
+    pub image_id: ImageId,
+    /// Custom metadata.
     pub metadata: Vec<(String, String)>,
 }
 
-/// One stored image: what `upload_image` answers.
+impl StorageOptions {
+    /// Its key as a file of that format, which the bytes tell.
+    pub fn r2_path(&self, format: ImageFormat) -> String {
+        ImageKey {
+            instance_id: &self.instance_id,
+            project_id: self.project_id.as_ref(),
+            admitted_at: self.admitted_at,
+            filename: self.filename.as_deref(),
+            image_id: &self.image_id,
+            format,
+        }
+        .to_string()
+    }
+}
+
+/// One stored image. Its URL is not here: a private one ends, so each answer makes its own ([`crate::UrlForms::image_url`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct UploadResult {
     /// Its bucket.
     pub bucket: String,
     /// Its key.
-    pub key: String,
+    pub r2_path: String,
     /// Its size.
     pub size_bytes: u64,
     /// Lower-case hexadecimal.
@@ -117,10 +147,10 @@ impl Watch {
             }))
     }
 
-    fn stored(&self, bucket: &str, key: String) -> Result<Stored, StoreError> {
-        Ok(Stored {
+    fn stored(&self, bucket: &str, r2_path: String) -> Result<UploadResult, StoreError> {
+        Ok(UploadResult {
             bucket: bucket.to_owned(),
-            key,
+            r2_path,
             size_bytes: self.prober.length_bytes(),
             sha256: hex(self.sha256.clone().finish().as_ref()),
             probe: self.prober.finish().map_err(StoreError::Malformed)?,
@@ -140,7 +170,7 @@ pub struct Upload<S, C> {
     /// Buckets to try, in order, with their names.
     targets: Vec<(String, S)>,
     clock: C,
-    options: StoreOptions,
+    options: StorageOptions,
     watch: Watch,
     buffer: Vec<u8>,
     multipart: Option<Multipart<S>>,
@@ -156,7 +186,7 @@ struct Multipart<S> {
 
 impl<S: ObjectStore, C: Clock> Upload<S, C> {
     /// Nothing is sent before the first part is full or the image is over.
-    pub fn new(targets: Vec<(String, S)>, clock: C, options: StoreOptions) -> Self {
+    pub fn new(targets: Vec<(String, S)>, clock: C, options: StorageOptions) -> Self {
         Self {
             targets,
             clock,
@@ -226,7 +256,7 @@ impl<S: ObjectStore, C: Clock> Upload<S, C> {
 
     async fn create(&self) -> Result<Multipart<S>, StoreError> {
         let format = self.watch.format()?;
-        let key = (self.options.key)(format);
+        let key = self.options.r2_path(format);
         let options = put_options(format, &self.options.metadata);
         let mut last = StoreError::Storage("no bucket".to_owned());
         for (bucket, store) in &self.targets {
@@ -250,7 +280,7 @@ impl<S: ObjectStore, C: Clock> Upload<S, C> {
     }
 
     /// The image is over: it is checked, then stored. Nothing of a broken one stays.
-    pub async fn finish(mut self) -> Result<Stored, StoreError> {
+    pub async fn finish(mut self) -> Result<UploadResult, StoreError> {
         let checked = self.watch.format().and_then(|format| {
             self.watch
                 .prober
@@ -298,8 +328,8 @@ impl<S: ObjectStore, C: Clock> Upload<S, C> {
         }
     }
 
-    async fn put(&mut self, format: ImageFormat) -> Result<Stored, StoreError> {
-        let key = (self.options.key)(format);
+    async fn put(&mut self, format: ImageFormat) -> Result<UploadResult, StoreError> {
+        let key = self.options.r2_path(format);
         let options = put_options(format, &self.options.metadata);
         let bytes = Bytes::from(std::mem::take(&mut self.buffer));
         let mut last = StoreError::Storage("no bucket".to_owned());
@@ -335,13 +365,19 @@ async fn pause(clock: &impl Clock, ms: u64) {
 
 /// Stores what a download yields. With a known length it is one put and no byte is kept; a refusing bucket then fails
 /// at once, because the bytes are gone: the caller fetches them again.
-pub async fn store_stream<S: ObjectStore>(
+///
+/// # Errors
+/// [`StoreError`]; nothing of a broken file stays.
+pub async fn upload_image<S: ObjectStore>(
+    source: Source,
+    options: StorageOptions,
     target: (String, S),
     clock: impl Clock,
-    mut body: ByteStream,
-    length_bytes: Option<u64>,
-    options: StoreOptions,
-) -> Result<Stored, StoreError> {
+) -> Result<UploadResult, StoreError> {
+    let Source {
+        mut body,
+        length_bytes,
+    } = source;
     let Some(length_bytes) = length_bytes else {
         let mut upload = Upload::new(vec![target], clock, options);
         while let Some(chunk) = body.next().await {
@@ -370,7 +406,7 @@ pub async fn store_stream<S: ObjectStore>(
     sniffed.see(&first)?;
     let format = sniffed.format()?;
     let (bucket, store) = target;
-    let key = (options.key)(format);
+    let key = options.r2_path(format);
     let watch = Arc::new(Mutex::new(Watch::new()));
     let stream = watched(
         watch.clone(),

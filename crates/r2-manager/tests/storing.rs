@@ -1,11 +1,18 @@
 //! Streaming into a bucket: what is stored, in how many operations, and what stays when something breaks.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a test: what is not there fails it"
+)]
+
+use api_types::{ImageFormat, ImageId, InstanceId, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use platform::fakes::{FakeClock, FakeObjects, When, World};
 use platform::{ByteStream, Clock, PortError, ReplyError, ReplyReader};
 use r2_manager::{
-    PART_BYTES, ProbeError, StoreError, StoreOptions, StreamingReader, Upload, store_stream,
+    PART_BYTES, ProbeError, Source, StorageOptions, StoreError, StreamingReader, Upload,
+    upload_image,
 };
 
 fn png(body: usize) -> Vec<u8> {
@@ -25,11 +32,20 @@ fn body(bytes: &[u8], chunk: usize) -> ByteStream {
     stream::iter(chunks).boxed()
 }
 
-fn options(name: &'static str) -> StoreOptions {
-    StoreOptions {
-        key: Box::new(move |format| format!("{name}.{}", format.as_str())),
+fn options(name: &str) -> StorageOptions {
+    StorageOptions {
+        instance_id: InstanceId::parse("acme").unwrap(),
+        project_id: None,
+        filename: Some(name.to_owned()),
+        admitted_at: Timestamp(7),
+        image_id: ImageId::parse("0199a1c2-0000-7000-8000-0000000000ab").unwrap(),
         metadata: vec![("image_id".to_owned(), name.to_owned())],
     }
+}
+
+/// The key of a PNG with those options.
+fn key(name: &str) -> String {
+    options(name).r2_path(ImageFormat::Png)
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -71,20 +87,22 @@ impl Setting {
 async fn a_known_length_is_one_put_and_the_facts_come_from_the_bytes() {
     let s = setting();
     let file = png(200_000);
-    let stored = store_stream(
+    let stored = upload_image(
+        Source {
+            body: body(&file, 7_000),
+            length_bytes: Some(file.len() as u64),
+        },
+        options("a"),
         s.target(),
         s.clock(),
-        body(&file, 7_000),
-        Some(file.len() as u64),
-        options("a"),
     )
     .await
     .unwrap();
-    assert_eq!(stored.key, "a.png");
+    assert_eq!(stored.r2_path, "acme/default/7_a-000000ab.png");
     assert_eq!(stored.size_bytes, file.len() as u64);
     assert_eq!(stored.sha256, sha256(&file));
     assert_eq!(stored.probe.dimensions(), "1024x768");
-    assert_eq!(s.bucket.bytes("a.png").unwrap(), file);
+    assert_eq!(s.bucket.bytes(&key("a")).unwrap(), file);
     assert_eq!(s.world.ops.count().r2_ops, 1);
 }
 
@@ -92,29 +110,33 @@ async fn a_known_length_is_one_put_and_the_facts_come_from_the_bytes() {
 async fn an_unknown_length_is_one_put_when_small_and_parts_when_large() {
     let s = setting();
     let small = png(1_000);
-    store_stream(
+    upload_image(
+        Source {
+            body: body(&small, 100),
+            length_bytes: None,
+        },
+        options("small"),
         s.target(),
         s.clock(),
-        body(&small, 100),
-        None,
-        options("small"),
     )
     .await
     .unwrap();
     assert_eq!(s.world.ops.count().r2_ops, 1);
     for size in [PART_BYTES - 65, PART_BYTES - 64, 2 * PART_BYTES + 1_000] {
         let large = png(size);
-        let stored = store_stream(
+        let stored = upload_image(
+            Source {
+                body: body(&large, 300_000),
+                length_bytes: None,
+            },
+            options("large"),
             s.target(),
             s.clock(),
-            body(&large, 300_000),
-            None,
-            options("large"),
         )
         .await
         .unwrap();
         assert_eq!(stored.sha256, sha256(&large));
-        assert_eq!(s.bucket.bytes("large.png").unwrap(), large);
+        assert_eq!(s.bucket.bytes(&key("large")).unwrap(), large);
     }
     assert_eq!(s.bucket.open_uploads(), 0);
 }
@@ -146,24 +168,28 @@ async fn nothing_of_a_broken_file_stays() {
         ),
         (cut, Some(1 << 40), StoreError::TooLarge),
     ] {
-        let stored = store_stream(
+        let stored = upload_image(
+            Source {
+                body: body(bytes, 50_000),
+                length_bytes: length,
+            },
+            options("x"),
             s.target(),
             s.clock(),
-            body(bytes, 50_000),
-            length,
-            options("x"),
         )
         .await;
         assert_eq!(stored, Err(expected));
         assert!(s.bucket.keys().is_empty());
     }
     let large = png(PART_BYTES + 70_000);
-    let stored = store_stream(
+    let stored = upload_image(
+        Source {
+            body: body(&large[..large.len() - 1], 100_000),
+            length_bytes: None,
+        },
+        options("x"),
         s.target(),
         s.clock(),
-        body(&large[..large.len() - 1], 100_000),
-        None,
-        options("x"),
     )
     .await;
     assert_eq!(stored, Err(StoreError::Malformed(ProbeError::Truncated)));
@@ -196,7 +222,16 @@ async fn an_endless_body_is_cut_off_and_its_upload_given_up() {
     let s = setting();
     let chunk = Bytes::from(png(1_000_000));
     let endless = stream::repeat_with(move || Ok(chunk.clone())).boxed();
-    let stored = store_stream(s.target(), s.clock(), endless, None, options("x")).await;
+    let stored = upload_image(
+        Source {
+            body: endless,
+            length_bytes: None,
+        },
+        options("x"),
+        s.target(),
+        s.clock(),
+    )
+    .await;
     assert_eq!(stored, Err(StoreError::TooLarge));
     assert!(s.bucket.keys().is_empty());
     assert_eq!(s.bucket.open_uploads(), 0);
@@ -220,7 +255,7 @@ async fn bytes_at_hand_survive_two_refusals_and_then_go_to_the_other_bucket() {
         assert_eq!(s.clock().now_ms() - before_ms, 1_200);
         assert_eq!(s.world.faults.pending(), 0);
     }
-    assert_eq!(other.bytes("a.png").unwrap(), file);
+    assert_eq!(other.bytes(&key("a")).unwrap(), file);
 }
 
 #[tokio::test]
@@ -228,12 +263,14 @@ async fn a_refusing_bucket_fails_a_stream_at_once() {
     let s = setting();
     s.world.faults.fail("objects.put", 1, When::Before);
     let file = png(1_000);
-    let stored = store_stream(
+    let stored = upload_image(
+        Source {
+            body: body(&file, 100),
+            length_bytes: Some(file.len() as u64),
+        },
+        options("a"),
         s.target(),
         s.clock(),
-        body(&file, 100),
-        Some(file.len() as u64),
-        options("a"),
     )
     .await;
     assert!(matches!(stored, Err(StoreError::Storage(_))));
@@ -253,12 +290,14 @@ async fn a_part_that_fails_is_sent_again() {
             .faults
             .fail(&format!("objects.{operation}"), 1, when);
         let file = png(PART_BYTES * 2);
-        let stored = store_stream(
+        let stored = upload_image(
+            Source {
+                body: body(&file, 400_000),
+                length_bytes: None,
+            },
+            options("a"),
             s.target(),
             s.clock(),
-            body(&file, 400_000),
-            None,
-            options("a"),
         )
         .await;
         assert_eq!(stored.unwrap().sha256, sha256(&file), "{operation}");
@@ -277,7 +316,7 @@ async fn images_inside_json_are_stored_in_order() {
         encode(&b)
     );
     let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |index| {
-        options(if index == 0 { "first" } else { "second" })
+        Some(options(if index == 0 { "first" } else { "second" }))
     });
     let json = reader
         .read("application/json", body(answer.as_bytes(), 1_000), 1 << 25)
@@ -287,8 +326,8 @@ async fn images_inside_json_are_stored_in_order() {
         json,
         r#"{"data":[{"b64_json":"blob:0"},{"b64_json":"blob:1"}]}"#
     );
-    assert_eq!(s.bucket.bytes("first.png").unwrap(), a);
-    assert_eq!(s.bucket.bytes("second.png").unwrap(), b);
+    assert_eq!(s.bucket.bytes(&key("first")).unwrap(), a);
+    assert_eq!(s.bucket.bytes(&key("second")).unwrap(), b);
     let stored = reader.into_stored();
     assert_eq!(stored.len(), 2);
     assert_eq!(stored[1].as_ref().unwrap().sha256, sha256(&b));
@@ -298,13 +337,13 @@ async fn images_inside_json_are_stored_in_order() {
 async fn an_answer_that_is_an_image_is_the_first_blob() {
     let s = setting();
     let file = png(5_000);
-    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| options("a"));
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| Some(options("a")));
     let json = reader
         .read("image/png", body(&file, 999), 1 << 25)
         .await
         .unwrap();
     assert_eq!(json, "\"blob:0\"");
-    assert_eq!(s.bucket.bytes("a.png").unwrap(), file);
+    assert_eq!(s.bucket.bytes(&key("a")).unwrap(), file);
 }
 
 #[tokio::test]
@@ -319,7 +358,7 @@ async fn one_broken_image_does_not_lose_the_others() {
         encode(&good)
     );
     let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |index| {
-        options(if index == 0 { "first" } else { "second" })
+        Some(options(if index == 0 { "first" } else { "second" }))
     });
     reader
         .read("application/json", body(answer.as_bytes(), 1_000), 1 << 25)
@@ -331,7 +370,7 @@ async fn one_broken_image_does_not_lose_the_others() {
         Err(StoreError::Malformed(ProbeError::NotAnImage))
     );
     assert!(stored[1].is_ok());
-    assert_eq!(s.bucket.keys(), ["second.png"]);
+    assert_eq!(s.bucket.keys(), [key("second")]);
 }
 
 #[tokio::test]
@@ -351,7 +390,7 @@ async fn what_came_whole_before_an_answer_broke_off_is_stored_and_nothing_else()
         let cut = body(&whole.as_bytes()[..end], 50_000);
         let lost = stream::iter([Err(PortError::new("http", "reset"))]);
         let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |index| {
-            options(if index == 0 { "first" } else { "second" })
+            Some(options(if index == 0 { "first" } else { "second" }))
         });
         let read = reader.read("application/json", cut.chain(lost).boxed(), 1 << 25);
         assert_eq!(read.await, Err(ReplyError::Broken("reset".to_owned())));
@@ -365,7 +404,7 @@ async fn what_came_whole_before_an_answer_broke_off_is_stored_and_nothing_else()
         encode(&first),
         encode(&first)
     );
-    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| options("first"));
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| Some(options("first")));
     let read = reader.read("application/json", body(bad.as_bytes(), 1 << 20), 1 << 25);
     assert!(matches!(read.await, Err(ReplyError::Malformed(_))));
     assert_eq!(reader.into_stored().len(), 1);
@@ -377,9 +416,34 @@ async fn an_image_that_breaks_off_leaves_no_upload_behind() {
     let file = png(PART_BYTES + 70_000);
     let cut = body(&file[..file.len() - 10], 500_000);
     let lost = stream::iter([Err(PortError::new("http", "reset"))]);
-    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| options("a"));
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |_| Some(options("a")));
     let read = reader.read("image/png", cut.chain(lost).boxed(), 1 << 25);
     assert!(matches!(read.await, Err(ReplyError::Broken(_))));
     assert_eq!(s.bucket.open_uploads(), 0);
     assert!(reader.into_stored().is_empty());
+}
+
+#[tokio::test]
+async fn an_image_without_a_place_is_read_past_and_the_others_are_stored() {
+    use base64::Engine as _;
+    let s = setting();
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let (first, second) = (png(9_000), png(PART_BYTES + 70_000));
+    let answer = format!(
+        r#"[{{"b64_json":"{}"}},{{"b64_json":"{}"}}]"#,
+        encode(&second),
+        encode(&first)
+    );
+    let mut reader = StreamingReader::new(vec![s.target()], s.clock(), |index| {
+        (index == 1).then(|| options("a"))
+    });
+    reader
+        .read("application/json", body(answer.as_bytes(), 50_000), 1 << 25)
+        .await
+        .unwrap();
+    let stored = reader.into_stored();
+    assert!(matches!(stored[0], Err(StoreError::Storage(_))));
+    assert_eq!(stored[1].as_ref().unwrap().sha256, sha256(&first));
+    assert_eq!(s.bucket.keys(), [key("a")]);
+    assert_eq!(s.bucket.open_uploads(), 0);
 }

@@ -23,7 +23,7 @@ use provider_adapters::{
     ProviderError, ProviderSecret, Submission,
 };
 use provider_driver::{LeaseGrant, SubmitPermit};
-use r2_manager::{StoreError, Stored, StreamingReader};
+use r2_manager::{StoreError, StreamingReader, UploadResult};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Pause before the first poll of a resumed job, in milliseconds.
@@ -152,7 +152,7 @@ pub(crate) struct Finished {
     pub(crate) job_ref: Option<JobRef>,
     pub(crate) generation_ms: u64,
     /// Blobs of a synchronous answer that the reader has stored already, by index.
-    pub(crate) blobs: Vec<Result<Stored, StoreError>>,
+    pub(crate) blobs: Vec<Result<UploadResult, StoreError>>,
 }
 
 impl<P: Ports> Attempt<'_, P> {
@@ -325,14 +325,9 @@ impl<P: Ports> Attempt<'_, P> {
             let mut reader =
                 StreamingReader::new(targets.clone(), self.deps.clock.clone(), |index| {
                     let now = Timestamp(self.deps.clock.now_ms());
-                    match shelf.image_id(index) {
-                        Some(image_id) => shelf.options(&image_id, None, now),
-                        // A key that every bucket refuses: an image without an id cannot be told from another one.
-                        None => r2_manager::StoreOptions {
-                            key: Box::new(|_| String::new()),
-                            metadata: Vec::new(),
-                        },
-                    }
+                    // An image without an id cannot be told from another one.
+                    let image_id = shelf.image_id(index)?;
+                    Some(shelf.options(&image_id, None, now))
                 });
             let submission = self
                 .lease
@@ -403,7 +398,7 @@ impl<P: Ports> Attempt<'_, P> {
     /// The result of a synchronous answer that broke off after images that are stored by now: they were paid for, and
     /// nobody can ask for them again. What was in the rest, the usage above all, nobody knows; an image that did not
     /// arrive is a lost one.
-    fn cut_result(&self, wanted: u32, blobs: &[Result<Stored, StoreError>]) -> JobResult {
+    fn cut_result(&self, wanted: u32, blobs: &[Result<UploadResult, StoreError>]) -> JobResult {
         let arrived = u32::try_from(blobs.len()).unwrap_or(u32::MAX);
         let images = (0..wanted.max(arrived))
             .map(|index| ImageResult {

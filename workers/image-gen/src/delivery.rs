@@ -11,7 +11,7 @@ use api_types::{Billed, ImageResult, ImageState, JobRef, JobStage, QualityCheck,
 use futures_util::{FutureExt, StreamExt, stream};
 use platform::{Clock, Ports};
 use provider_adapters::{Accepted, ActualCost, Advice, Flow, Kind, ProviderError};
-use r2_manager::{StoreError, Stored};
+use r2_manager::{StoreError, UploadResult};
 
 /// Images of one attempt that are fetched at the same time; an invocation has 6 connections.
 const PARALLEL_IMAGES: usize = 4;
@@ -74,10 +74,10 @@ impl<P: Ports> Attempt<'_, P> {
                     let Some(id) = shelf.image_id(image.blob.unwrap_or(image.index)) else {
                         continue;
                     };
-                    let Found { image, warning } =
+                    let Found { image, warnings } =
                         shelf.stored(&id, image.seed, image.revised_prompt.clone(), stored, check);
-                    produced.rejected |= warning.is_some() && check == QualityCheck::Strict;
-                    produced.warnings.extend(warning);
+                    produced.rejected |= !warnings.is_empty() && check == QualityCheck::Strict;
+                    produced.warnings.extend(warnings);
                     produced.images.push(image);
                 }
                 Err(trouble) => {
@@ -131,9 +131,9 @@ impl<P: Ports> Attempt<'_, P> {
         way: &Way,
         shelf: &Shelf<'_>,
         image: &'a ImageResult,
-        blobs: &[Result<Stored, StoreError>],
+        blobs: &[Result<UploadResult, StoreError>],
         job_ref: Option<&JobRef>,
-    ) -> (&'a ImageResult, Result<Stored, StoreTrouble>) {
+    ) -> (&'a ImageResult, Result<UploadResult, StoreTrouble>) {
         (image, self.place(way, shelf, image, blobs, job_ref).await)
     }
 
@@ -142,9 +142,9 @@ impl<P: Ports> Attempt<'_, P> {
         way: &Way,
         shelf: &Shelf<'_>,
         image: &ImageResult,
-        blobs: &[Result<Stored, StoreError>],
+        blobs: &[Result<UploadResult, StoreError>],
         job_ref: Option<&JobRef>,
-    ) -> Result<Stored, StoreTrouble> {
+    ) -> Result<UploadResult, StoreTrouble> {
         if let Some(blob) = image.blob {
             let missing =
                 || StoreTrouble::Provider(ProviderError::new(Kind::NoOutput, Accepted::Yes));

@@ -14,7 +14,7 @@ use api_types::{
 };
 use futures_util::StreamExt;
 use platform::{ObjectInfo, ObjectStore, PortError, Ports};
-use r2_manager::{Prober, Stored, belongs_to, image_key_prefix};
+use r2_manager::{Prober, UploadResult, belongs_to, image_key_prefix};
 use ring::digest::{Context, SHA256};
 use std::fmt::Write as _;
 
@@ -88,8 +88,9 @@ impl<P: Ports> Search<'_, P> {
             match self.image(&objects, id).await? {
                 Some((stored, seed)) => {
                     let found = self.shelf().stored(id, seed, None, stored, check);
-                    produced.rejected |= found.warning.is_some() && check == QualityCheck::Strict;
-                    produced.warnings.extend(found.warning);
+                    produced.rejected |=
+                        !found.warnings.is_empty() && check == QualityCheck::Strict;
+                    produced.warnings.extend(found.warnings);
                     produced.images.push(found.image);
                 }
                 None => produced.warnings.push(image_warning("image_lost", index)),
@@ -146,7 +147,7 @@ impl<P: Ports> Search<'_, P> {
         &self,
         objects: &[Object<P::Objects>],
         id: &ImageId,
-    ) -> Result<Option<(Stored, Option<u64>)>, PortError> {
+    ) -> Result<Option<(UploadResult, Option<u64>)>, PortError> {
         let Some(object) = objects.iter().find(|it| belongs_to(&it.info.key, id)) else {
             return Ok(None);
         };
@@ -157,7 +158,7 @@ impl<P: Ports> Search<'_, P> {
 }
 
 /// The facts of one object from its bytes; `None` when it is gone or no whole picture.
-async fn read_back<S: ObjectStore>(object: &Object<S>) -> Result<Option<Stored>, PortError> {
+async fn read_back<S: ObjectStore>(object: &Object<S>) -> Result<Option<UploadResult>, PortError> {
     let Some(mut read) = object.store.get(&object.info.key).await? else {
         return Ok(None);
     };
@@ -178,9 +179,9 @@ async fn read_back<S: ObjectStore>(object: &Object<S>) -> Result<Option<Stored>,
             let _ = write!(text, "{byte:02x}");
             text
         });
-    Ok(Some(Stored {
+    Ok(Some(UploadResult {
         bucket: object.bucket.clone(),
-        key: object.info.key.clone(),
+        r2_path: object.info.key.clone(),
         size_bytes: prober.length_bytes(),
         sha256: hex,
         probe,

@@ -1,6 +1,7 @@
 //! From a provider's result to objects in a bucket.
 //!
-//! In scope: keys and metadata of one attempt, downloading again where that can help, the check of dimensions and format.
+//! In scope: keys and metadata of one attempt, downloading again where that can help, the check of dimensions and format and
+//! whether there is anything to see.
 //! Out of scope: streaming itself (`r2-manager`), what a failure means for the job (`run`).
 
 use crate::deps::Deps;
@@ -11,8 +12,8 @@ use api_types::{
 use platform::{Clock, Ports};
 use provider_adapters::{Accepted, Advice, ImageAdapter, Kind, ProviderError};
 use r2_manager::{
-    ImageKey, ImageMetadata, KeyOf, PAUSES_MS, ProbeError, StoreError, StoreOptions, Stored,
-    store_stream,
+    ImageMetadata, PAUSES_MS, ProbeError, Source, StorageOptions, StoreError, UploadResult,
+    upload_image,
 };
 
 /// Dimensions may differ by that much from what was asked, in per cent.
@@ -32,8 +33,8 @@ pub enum StoreTrouble {
 pub struct Found {
     /// The image.
     pub image: StoredImage,
-    /// Where it is not what was asked for.
-    pub warning: Option<Warning>,
+    /// Where it is not what was asked for, the worst first.
+    pub warnings: Vec<Warning>,
 }
 
 /// What all images of one attempt have in common.
@@ -62,7 +63,7 @@ impl Shelf<'_> {
     }
 
     /// How the image at that place is stored.
-    pub fn options(&self, image_id: &ImageId, seed: Option<u64>, now: Timestamp) -> StoreOptions {
+    pub fn options(&self, image_id: &ImageId, seed: Option<u64>, now: Timestamp) -> StorageOptions {
         let caller = &self.job.caller;
         // Whoever may read the bucket may read this, so a key that was pasted into a prompt is not kept here. Before the
         // cut: the rest of a key that was cut would no longer look like one.
@@ -83,19 +84,14 @@ impl Shelf<'_> {
             images: self.images,
         }
         .to_pairs();
-        let (job, image_id) = (self.job.clone(), image_id.clone());
-        let key: KeyOf = Box::new(move |format| {
-            ImageKey {
-                instance_id: &job.caller.instance_id,
-                project_id: job.caller.project_id.as_ref(),
-                admitted_at: job.admitted_at,
-                filename: job.request.filename.as_deref(),
-                image_id: &image_id,
-                format,
-            }
-            .to_string()
-        });
-        StoreOptions { key, metadata }
+        StorageOptions {
+            instance_id: caller.instance_id.clone(),
+            project_id: caller.project_id.clone(),
+            filename: self.job.request.filename.clone(),
+            admitted_at: self.job.admitted_at,
+            image_id: image_id.clone(),
+            metadata,
+        }
     }
 
     /// The image as clients and ledger see it.
@@ -104,18 +100,18 @@ impl Shelf<'_> {
         image_id: &ImageId,
         seed: Option<u64>,
         revised_prompt: Option<String>,
-        stored: Stored,
+        stored: UploadResult,
         check: QualityCheck,
     ) -> Found {
-        let warning = match check {
-            QualityCheck::Off => None,
+        let warnings = match check {
+            QualityCheck::Off => Vec::new(),
             QualityCheck::Warn | QualityCheck::Strict => {
-                difference(&self.candidate.effective, &stored)
+                findings(&self.candidate.effective, &stored)
             }
         };
-        let quality = match (&warning, check) {
+        let quality = match (warnings.first(), check) {
             (_, QualityCheck::Off) => "unchecked".to_owned(),
-            (Some(warning), _) => warning.option.clone().unwrap_or_default(),
+            (Some(worst), _) => worst.option.clone().unwrap_or_default(),
             (None, _) => "ok".to_owned(),
         };
         let image = StoredImage {
@@ -123,7 +119,7 @@ impl Shelf<'_> {
             image_url: String::new(),
             dimensions: stored.probe.dimensions(),
             format: stored.probe.format,
-            r2_path: stored.key,
+            r2_path: stored.r2_path,
             bucket: stored.bucket,
             size_bytes: stored.size_bytes,
             seed,
@@ -131,18 +127,22 @@ impl Shelf<'_> {
             sha256: stored.sha256,
             revised_prompt,
         };
-        Found { image, warning }
+        Found { image, warnings }
     }
 }
 
-/// Where the file is not what was sent for.
-fn difference(effective: &ImageOptions, stored: &Stored) -> Option<Warning> {
-    let warning = |option: &str, from: String, to: String| Warning {
+/// Where the file is not what was sent for: there is nothing to see, or it has other dimensions or another format.
+fn findings(effective: &ImageOptions, stored: &UploadResult) -> Vec<Warning> {
+    let warning = |option: &str, from: Option<String>, to: Option<String>| Warning {
         code: "quality".to_owned(),
         option: Some(option.to_owned()),
-        from: Some(from),
-        to: Some(to),
+        from,
+        to,
     };
+    let mut found = Vec::new();
+    if let Some(blank) = stored.probe.blank {
+        found.push(warning(blank.as_str(), None, None));
+    }
     let asked = effective
         .size
         .as_deref()
@@ -156,20 +156,22 @@ fn difference(effective: &ImageOptions, stored: &Stored) -> Option<Warning> {
     if let Some((width, height)) = asked
         && !(near(width, stored.probe.width) && near(height, stored.probe.height))
     {
-        return Some(warning(
+        found.push(warning(
             "dimensions",
-            format!("{width}x{height}"),
-            stored.probe.dimensions(),
+            Some(format!("{width}x{height}")),
+            Some(stored.probe.dimensions()),
         ));
     }
-    let format = effective
-        .format
-        .filter(|format| *format != stored.probe.format)?;
-    Some(warning(
-        "format",
-        format.as_str().to_owned(),
-        stored.probe.format.as_str().to_owned(),
-    ))
+    if let Some(format) = effective.format
+        && format != stored.probe.format
+    {
+        found.push(warning(
+            "format",
+            Some(format.as_str().to_owned()),
+            Some(stored.probe.format.as_str().to_owned()),
+        ));
+    }
+    found
 }
 
 /// Whether the same file may come whole another time.
@@ -209,7 +211,7 @@ pub async fn fetch_and_store<P: Ports>(
     image_id: &ImageId,
     result: &ImageResult,
     deadline: Timestamp,
-) -> Result<Stored, StoreTrouble> {
+) -> Result<UploadResult, StoreTrouble> {
     let targets = deps.buckets.in_order(&shelf.job.bucket);
     let tries = PAUSES_MS.len();
     let (mut refused, mut broken) = (0, 0);
@@ -223,14 +225,12 @@ pub async fn fetch_and_store<P: Ports>(
             .await
             .map_err(StoreTrouble::Provider)?;
         let now = Timestamp(deps.clock.now_ms());
-        let stored = store_stream(
-            target.clone(),
-            deps.clock.clone(),
-            download.body,
-            download.content_length,
-            shelf.options(image_id, result.seed, now),
-        )
-        .await;
+        let source = Source {
+            body: download.body,
+            length_bytes: download.content_length,
+        };
+        let options = shelf.options(image_id, result.seed, now);
+        let stored = upload_image(source, options, target.clone(), deps.clock.clone()).await;
         match stored {
             Ok(stored) => return Ok(stored),
             Err(StoreError::Storage(cause)) => {

@@ -120,6 +120,65 @@ async fn a_wrong_size_is_a_warning_or_with_strict_a_failure_that_is_kept_and_boo
 }
 
 #[tokio::test]
+async fn a_blank_picture_is_a_warning_or_with_strict_a_failure_that_is_kept_and_booked() {
+    for (provider, cost) in [("ideogram", 60_000), ("openai", 30_050)] {
+        let stage = Stage::new();
+        stage.vendors.draw_nothing();
+        let mut asked = request(provider);
+        asked["quality_check"] = json!("off");
+        let body = ok(&stage.post("/generate", asked.clone()).await);
+        assert_eq!(body["images"][0]["quality"], "unchecked");
+        asked["quality_check"] = json!("warn");
+        let body = ok(&stage.post("/generate", asked.clone()).await);
+        assert_eq!(body["images"][0]["quality"], "blank");
+        let warned = json!({"code": "quality", "option": "blank"});
+        assert_eq!(body["warnings"][0], warned, "{provider}");
+
+        asked["quality_check"] = json!("strict");
+        let send = || stage.post_with("/generate", asked.clone(), &[("idempotency-key", "k")]);
+        let details = refused(&send().await, 422, Code::QualityRejected);
+        let job_id = details["job_id"].as_str().unwrap();
+        stage.pass(3_600_000).await;
+        let job = stage.job(job_id).await;
+        assert_eq!(
+            (job.state, job.cost_usd_micros),
+            (JobState::Failed, Some(cost))
+        );
+        let rows = stage
+            .rows("SELECT job_id, quality, state FROM images")
+            .await;
+        let kept = rows
+            .iter()
+            .find(|row| row.text("job_id") == Some(job_id))
+            .unwrap();
+        assert_eq!(
+            (kept.text("quality"), kept.text("state")),
+            (Some("blank"), Some("live"))
+        );
+        assert_eq!(stage.ports.objects.keys().len(), 3, "one each time");
+        // The same request again is answered the same; nobody has bought another one, also not in the hour since.
+        refused(&send().await, 422, Code::QualityRejected);
+        assert_eq!(stage.vendors.charged().len(), 3, "{provider}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_with_several_faults_names_the_worst_first() {
+    let stage = Stage::new();
+    stage.vendors.draw_nothing();
+    stage.vendors.draw(640, 480);
+    let body = ok(&stage.generate("ideogram").await);
+    assert_eq!(body["images"][0]["quality"], "blank");
+    let options: Vec<_> = body["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["option"])
+        .collect();
+    assert_eq!(options, ["blank", "dimensions"]);
+}
+
+#[tokio::test]
 async fn what_may_have_been_charged_is_not_tried_again() {
     let stage = Stage::new();
     stage.vendors.act([Act::Empty]);

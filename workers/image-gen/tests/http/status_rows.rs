@@ -140,6 +140,12 @@ pub(crate) const ROWS: &[Row] = &[
         1,
     ),
     Row("a wrong size, strictly", Code::QualityRejected, "job_id", 1),
+    Row(
+        "a blank picture, strictly",
+        Code::QualityRejected,
+        "job_id",
+        1,
+    ),
     Row("called wrongly", Code::InvalidRequest, "kind=invalid", 0),
     Row("a failed job", Code::ProviderError, "kind=unavailable", 1),
     Row(

@@ -329,6 +329,11 @@ fn outcome(case: &str) -> Ask {
             ask.stage.vendors.draw(640, 480);
             ask
         }
+        "a blank picture, strictly" => {
+            let ask = Ask::with("quality_check", json!("strict"));
+            ask.stage.vendors.draw_nothing();
+            ask
+        }
         "called wrongly" => plain().act(refusal(400, json!({"error": "bad"}))),
         "a failed job" => plain().act(Act::Fail("model exploded")),
         "an unreachable provider" => plain().act(Act::Unreachable).act(Act::Unreachable),

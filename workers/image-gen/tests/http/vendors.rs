@@ -76,6 +76,19 @@ struct State {
     rejected: Vec<String>,
     sent: BTreeSet<(String, String)>,
     size: Option<(u32, u32)>,
+    blank: bool,
+}
+
+impl State {
+    /// A file as the vendors make them now.
+    fn picture(&self, seed: u8) -> Vec<u8> {
+        let (width, height) = self.size.unwrap_or((1024, 1024));
+        if self.blank {
+            blank_png(width, height)
+        } else {
+            png(width, height, seed)
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -102,6 +115,28 @@ pub(crate) fn png(width: u32, height: u32, seed: u8) -> Vec<u8> {
     file
 }
 
+/// A white sheet, one bit a pixel and not compressed.
+fn blank_png(width: u32, height: u32) -> Vec<u8> {
+    let mut data = b"\x78\x01".to_vec();
+    let row_bytes = width.div_ceil(8) as u16 + 1;
+    for row in 0..height {
+        data.push(u8::from(row + 1 == height));
+        data.extend(row_bytes.to_le_bytes());
+        data.extend((!row_bytes).to_le_bytes());
+        data.push(0);
+        data.extend(std::iter::repeat_n(0xff, usize::from(row_bytes) - 1));
+    }
+    let mut file = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR".to_vec();
+    file.extend(width.to_be_bytes());
+    file.extend(height.to_be_bytes());
+    file.extend(b"\x01\x00\x00\x00\x00crc!");
+    file.extend((data.len() as u32).to_be_bytes());
+    file.extend(b"IDAT");
+    file.extend(data);
+    file.extend(b"crc!\x00\x00\x00\x00IEND\xaeB`\x82");
+    file
+}
+
 impl Vendors {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
@@ -115,6 +150,11 @@ impl Vendors {
     /// Dimensions of the pictures from now on.
     pub(crate) fn draw(&self, width: u32, height: u32) {
         self.state().size = Some((width, height));
+    }
+
+    /// The pictures from now on show nothing.
+    pub(crate) fn draw_nothing(&self) {
+        self.state().blank = true;
     }
 
     /// Submits that were accepted: what the vendor would charge for, by our request id.
@@ -271,10 +311,9 @@ impl Vendors {
         let (id, index) = (parts.next().unwrap(), parts.next().unwrap());
         let seed: u8 = index.trim_end_matches(".png").parse().unwrap();
         let mut state = self.state();
-        let (width, height) = state.size.unwrap_or((1024, 1024));
+        let file = state.picture(seed);
         let job = state.jobs.get_mut(id).unwrap();
         job.downloads += 1;
-        let file = png(width, height, seed);
         match &job.act {
             Act::Gone => FakeReply::status(404),
             Act::Html => FakeReply::bytes(200, "text/html", "<html>busy</html>"),
@@ -315,9 +354,8 @@ impl Vendors {
                     _ => 0,
                 };
                 let id = self.accept(request, act.clone(), images);
-                let (width, height) = self.state().size.unwrap_or((1024, 1024));
                 let picture = |i: usize| {
-                    let mut file = png(width, height, i as u8);
+                    let mut file = self.state().picture(i as u8);
                     if matches!(&act, Act::CutImages(which) if which.contains(&i)) {
                         file.truncate(file.len() / 2);
                     }

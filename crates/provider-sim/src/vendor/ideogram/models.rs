@@ -245,6 +245,52 @@ const IDEOGRAM_3_TRANSPARENT: &[Field] = &[
     field("upscale_factor", Shape::Word(&["x1", "x2", "x4"])),
 ];
 
+const IDEOGRAM_3_CHARACTER: &[Field] = &[
+    field("aspect_ratio", Shape::Word(RATIOS)),
+    field("resolution", Shape::Word(RESOLUTIONS_3)),
+    field("rendering_speed", Shape::Word(SPEEDS)),
+    field(
+        "negative_prompt",
+        Shape::Text {
+            min: 0,
+            max: 10_000,
+        },
+    ),
+    field("style_type", Shape::Word(&["auto", "realistic", "fiction"])),
+    field(CHARACTER, Shape::Text { min: 1, max: 200 }),
+];
+
+/// The field that names a character where no file of it is sent.
+pub(super) const CHARACTER: &str = "character_reference_collection_id";
+
+const IDEOGRAM_2: &[Field] = &[
+    field("aspect_ratio", Shape::Word(RATIOS)),
+    field("rendering_speed", Shape::Word(SPEEDS)),
+    field(
+        "negative_prompt",
+        Shape::Text {
+            min: 0,
+            max: 10_000,
+        },
+    ),
+    field("style_type", Shape::Word(STYLES_2)),
+];
+
+const IDEOGRAM_2A: &[Field] = &[
+    field("aspect_ratio", Shape::Word(RATIOS)),
+    field("rendering_speed", Shape::Word(SPEEDS)),
+    field("style_type", Shape::Word(STYLES_2)),
+];
+
+const STYLES_2: &[&str] = &[
+    "auto",
+    "general",
+    "realistic",
+    "design",
+    "render_3d",
+    "anime",
+];
+
 const IDEOGRAM_4: &[Field] = &[
     field("resolution", Shape::Word(RESOLUTIONS_4)),
     field("rendering_speed", Shape::Word(SPEEDS)),
@@ -288,9 +334,9 @@ const MODELS: &[Model] = &[
     model("ideogram-4-5", IDEOGRAM_4_5, 1024, false),
     model("ideogram-3-transparent", IDEOGRAM_3_TRANSPARENT, 1024, true),
     model("ideogram-4-transparent", &[], 2048, true),
-    model("ideogram-3-character", &[], 1024, false),
-    model("ideogram-2", &[], 1024, false),
-    model("ideogram-2a", &[], 1024, false),
+    model("ideogram-3-character", IDEOGRAM_3_CHARACTER, 1024, false),
+    model("ideogram-2", IDEOGRAM_2, 1024, false),
+    model("ideogram-2a", IDEOGRAM_2A, 1024, false),
     model("p-image-ideogram", &[], 1024, false),
     model("z-image", &[], 1024, false),
     model("auto", &[], 1024, false),

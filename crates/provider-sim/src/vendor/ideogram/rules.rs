@@ -2,7 +2,7 @@
 //!
 //! In scope: exclusive fields, sizes, defaults. Not in scope: single fields (`contract`, `models`).
 
-use super::models::{COMMON, Model};
+use super::models::{CHARACTER, COMMON, Model};
 use crate::contract::{self, Fault};
 use serde_json::{Map, Value};
 
@@ -57,6 +57,9 @@ pub(super) fn read(body: &Map<String, Value>, model: &Model) -> Result<Request, 
             "style_preset",
             "'style_preset' and 'style_codes' exclude each other",
         ));
+    }
+    if model.name == "ideogram-3-character" && text(CHARACTER).is_none() {
+        return Err(Fault::rule(CHARACTER, "a character reference is needed"));
     }
     if let Some(quality @ ("very_low" | "very_high")) = text("quality") {
         return Err(Fault::rule(
