@@ -1,5 +1,4 @@
-//! The first superadmin, and one for a house that has lost its last: rows for the control database. There is no bootstrap
-//! route.
+//! The first superadmin: rows for the control database. There is no bootstrap route.
 
 use crate::chain;
 use crate::hash::Pepper;
@@ -42,31 +41,9 @@ fn uuid_v7(now: Timestamp, random: &impl Random) -> String {
     )
 }
 
-/// The end of an audit chain: the newest entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainEnd {
-    /// Its place.
-    pub seq: i64,
-    /// Its hash.
-    pub hash: String,
-}
-
-impl Default for ChainEnd {
-    /// Of a chain without entries.
-    fn default() -> Self {
-        Self {
-            seq: 0,
-            hash: chain::FIRST_PREV_HASH.to_owned(),
-        }
-    }
-}
-
-/// Reads the end of chain `platform`, for [`superadmin_after`]; no row when it is empty.
-pub const CHAIN_END: &str =
-    "SELECT seq, hash FROM audit_log WHERE org_id = 'platform' ORDER BY seq DESC LIMIT 1";
-
-/// User, key and audit entry for a database whose chain `platform` is empty. Where it is not, the SQL makes nothing:
-/// see [`superadmin_after`].
+/// User, key and audit entry for a database whose chain `platform` is empty. The SQL makes all three rows or none: none
+/// while a superadmin is active, and none where the chain has an entry. It may be run again, also after it was interrupted
+/// between two statements.
 ///
 /// # Errors
 /// None in practice: the made id is a UUID.
@@ -76,38 +53,15 @@ pub fn superadmin(
     pepper_id: &str,
     pepper: &[u8; 32],
 ) -> Result<Bootstrap, api_types::InvalidId> {
-    superadmin_after(random, now, pepper_id, pepper, &ChainEnd::default())
-}
-
-/// The same behind entries that are there, for a house that has lost its last active superadmin. The SQL makes all three
-/// rows or none: none while a superadmin is active, or when the chain does not end there any more. It may be run again,
-/// also after it was interrupted between two statements.
-///
-/// # Errors
-/// None in practice: the made id is a UUID.
-pub fn superadmin_after(
-    random: &impl Random,
-    now: Timestamp,
-    pepper_id: &str,
-    pepper: &[u8; 32],
-    end: &ChainEnd,
-) -> Result<Bootstrap, api_types::InvalidId> {
     let user_id = UserId::parse(&uuid_v7(now, random))?;
     let minted = key::mint(random);
     let key_hash = Pepper::new(pepper_id, pepper).key_hash(&minted.secret);
-    // An earlier one, disabled now, may have the plain address.
-    let email = if end.seq == 0 {
-        "superadmin@platform.invalid".to_owned()
-    } else {
-        let unique = user_id.as_str().get(24..).unwrap_or_default();
-        format!("superadmin-{unique}@platform.invalid")
-    };
+    let email = "superadmin@platform.invalid";
     let actor = json!({"kind":"bootstrap"});
     let after = json!({"email": email, "role": "superadmin"});
-    let (was, prev) = (end.seq, &end.hash);
-    let seq = was + 1;
+    let prev = chain::FIRST_PREV_HASH;
     let entry = json!({
-        "org_id": "platform", "seq": seq, "at": now, "actor": actor, "action": "create_user",
+        "org_id": "platform", "seq": 1, "at": now, "actor": actor, "action": "create_user",
         "target_type": "user", "target_id": user_id, "instance_id": null, "before": null, "after": after,
         "request_id": "bootstrap", "ip": null, "prev_hash": prev,
     });
@@ -117,14 +71,13 @@ pub fn superadmin_after(
     // Every value is made here from digits and letters, or is a hash; nothing of a caller is pasted into SQL.
     let sql = format!(
         "INSERT INTO audit_log (org_id, seq, at, actor, action, target_type, target_id, instance_id, before, after, request_id, ip, prev_hash, hash)\n\
-         SELECT 'platform', {seq}, '{now}', '{actor}', 'create_user', 'user', '{user_id}', NULL, NULL, '{after}', 'bootstrap', NULL, '{prev}', '{hash}'\n\
+         SELECT 'platform', 1, '{now}', '{actor}', 'create_user', 'user', '{user_id}', NULL, NULL, '{after}', 'bootstrap', NULL, '{prev}', '{hash}'\n\
          WHERE NOT EXISTS (SELECT 1 FROM users WHERE role = 'superadmin' AND status = 'active')\n\
-         AND NOT EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform' AND seq > {was})\n\
-         AND ({was} = 0 OR EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform' AND seq = {was} AND hash = '{prev}'))\n\
+         AND NOT EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform')\n\
          AND NOT EXISTS (SELECT 1 FROM users WHERE org_id IS NULL AND lower(email) = '{email}' AND status <> 'deleted');\n\
          INSERT INTO users (user_id, email, role, org_id, name, status, version, created_at, updated_at)\n\
          SELECT '{user_id}', '{email}', 'superadmin', NULL, 'Superadmin', 'active', 1, '{now}', '{now}'\n\
-         WHERE EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform' AND seq = {seq} AND hash = '{hash}')\n\
+         WHERE EXISTS (SELECT 1 FROM audit_log WHERE org_id = 'platform' AND seq = 1 AND hash = '{hash}')\n\
          AND NOT EXISTS (SELECT 1 FROM users WHERE user_id = '{user_id}');\n\
          INSERT INTO api_keys (key_id, user_id, kind, name, key_hash, pepper_id, last4, scopes, secret_version, created_by, version, created_at)\n\
          SELECT '{key_id}', '{user_id}', 'key', 'bootstrap', '{key_hash}', '{pepper_id}', '{last4}', '[\"*\"]', 1, 'bootstrap', 1, '{now}'\n\

@@ -12,6 +12,7 @@ use platform::Random;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 const VALUE_CONTEXT: &str = "switchyard/credential/v1";
 const KEK_SALT: &[u8] = b"switchyard/kek/v1";
@@ -184,7 +185,12 @@ pub(crate) fn seal_part(
     Ok(B64.encode(bytes))
 }
 
-pub(crate) fn open_part(key: &[u8; 32], aad: &[u8], text: &str) -> Result<Vec<u8>, Error> {
+/// What was sealed; overwritten when it is dropped.
+pub(crate) fn open_part(
+    key: &[u8; 32],
+    aad: &[u8],
+    text: &str,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
     let bytes = B64
         .decode(text)
         .map_err(|_| broken("an envelope part is not base64url"))?;
@@ -192,11 +198,14 @@ pub(crate) fn open_part(key: &[u8; 32], aad: &[u8], text: &str) -> Result<Vec<u8
         .split_at_checked(NONCE_LEN)
         .ok_or_else(|| broken("an envelope part is too short"))?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| broken("bad nonce"))?;
-    let mut sealed = sealed.to_vec();
-    let plain = aead(key)?
-        .open_in_place(nonce, Aad::from(aad), &mut sealed)
-        .map_err(|_| broken("the tag does not match: other key, other row or changed bytes"))?;
-    Ok(plain.to_vec())
+    // It is opened where it lies, so there is no other copy to overwrite.
+    let mut opened = Zeroizing::new(sealed.to_vec());
+    let length = aead(key)?
+        .open_in_place(nonce, Aad::from(aad), &mut opened)
+        .map_err(|_| broken("the tag does not match: other key, other row or changed bytes"))?
+        .len();
+    opened.truncate(length);
+    Ok(opened)
 }
 
 /// The key that an envelope names, for logs and lists; `?` when what stands there is no id.
@@ -269,13 +278,15 @@ impl Keks {
         found.map(|(_, key)| key)
     }
 
-    fn kek(&self, id: &str, context: &CredentialContext) -> Result<[u8; 32], Error> {
+    fn kek(&self, id: &str, context: &CredentialContext) -> Result<Zeroizing<[u8; 32]>, Error> {
         let key = self
             .bytes(id)
             .ok_or_else(|| broken(&format!("KEK_{id} is not known")))?;
         match self.scope {
-            KekScope::Master => derive_instance_kek(key, &context.org_id, &context.instance_id),
-            KekScope::Instance => Ok(*key),
+            KekScope::Master => {
+                derive_instance_kek(key, &context.org_id, &context.instance_id).map(Zeroizing::new)
+            }
+            KekScope::Instance => Ok(Zeroizing::new(*key)),
         }
     }
 
@@ -286,10 +297,10 @@ impl Keks {
         context: &CredentialContext,
         plain: &[u8],
     ) -> Result<Ciphertext, Error> {
-        let mut data_key = [0; 32];
-        random.fill(&mut data_key);
+        let mut data_key = Zeroizing::new([0; 32]);
+        random.fill(data_key.as_mut());
         let value = seal_part(random, &data_key, &context.aad("val"), plain)?;
-        self.wrap(random, context, &self.current, &data_key, &value)
+        self.wrap(random, context, &self.current, data_key.as_ref(), &value)
     }
 
     fn wrap(
@@ -314,7 +325,7 @@ impl Keks {
         &self,
         context: &CredentialContext,
         envelope: &'a Ciphertext,
-    ) -> Result<([u8; 32], &'a str), Error> {
+    ) -> Result<(Zeroizing<[u8; 32]>, &'a str), Error> {
         let parts: Vec<&str> = envelope.0.split('.').collect();
         let [version, kek_id, wrapped, value] = parts.as_slice() else {
             return Err(broken("an envelope has four parts"));
@@ -323,14 +334,16 @@ impl Keks {
             return Err(broken("unknown envelope version"));
         }
         let kek = self.kek(kek_id, context)?;
-        let data_key = open_part(&kek, &context.aad(&format!("dek{kek_id}")), wrapped)?;
-        let data_key = data_key
-            .try_into()
-            .map_err(|_| broken("the data key has another length"))?;
+        let opened = open_part(&kek, &context.aad(&format!("dek{kek_id}")), wrapped)?;
+        let mut data_key = Zeroizing::new([0; 32]);
+        if opened.len() != data_key.len() {
+            return Err(broken("the data key has another length"));
+        }
+        data_key.copy_from_slice(&opened);
         Ok((data_key, value))
     }
 
-    /// Opens a value.
+    /// Opens a value, which is overwritten when it is dropped.
     ///
     /// # Errors
     /// 500 `decryption_failed` for another row, another key or changed bytes; its internal text names the row and the
@@ -339,7 +352,7 @@ impl Keks {
         &self,
         context: &CredentialContext,
         envelope: &Ciphertext,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.unwrap_key(context, envelope)
             .and_then(|(data_key, value)| open_part(&data_key, &context.aad("val"), value))
             .map_err(|_| context.unreadable(envelope))
@@ -365,6 +378,6 @@ impl Keks {
             .map_err(|_| context.unreadable(envelope))?;
         open_part(&data_key, &context.aad("val"), value)
             .map_err(|_| context.unreadable(envelope))?;
-        self.wrap(random, context, to, &data_key, value)
+        self.wrap(random, context, to, data_key.as_ref(), value)
     }
 }

@@ -94,7 +94,7 @@ fn the_pinned_derivation_vector_holds() {
 #[test]
 fn any_flipped_byte_makes_it_unreadable() {
     let (keks, envelope) = (keks("k1"), sealed(4));
-    assert_eq!(keks.open(&context(), &envelope).unwrap(), b"secret");
+    assert_eq!(*keks.open(&context(), &envelope).unwrap(), b"secret");
     for at in 0..envelope.0.len() {
         for mask in 1..=0x7f_u8 {
             let mut bytes = envelope.0.clone().into_bytes();
@@ -136,7 +136,7 @@ fn another_kek_id_makes_it_unreadable_even_when_it_names_the_same_bytes() {
     // The id is part of what is authenticated, not only the way to the key.
     let twins = vec![("k1".to_owned(), k1()), ("k2".to_owned(), k1())];
     let twins = Keks::new("k1", twins, KekScope::Master).unwrap();
-    assert_eq!(twins.open(&context(), &envelope).unwrap(), b"secret");
+    assert_eq!(*twins.open(&context(), &envelope).unwrap(), b"secret");
     assert!(twins.open(&context(), &renamed).is_err());
 }
 
@@ -181,7 +181,7 @@ fn rewrapping_keeps_the_value_and_names_the_new_key() {
             .unwrap();
         assert_eq!(new.kek_id(), Some("k2"));
         let only_new = only("k2", K2, KekScope::Master);
-        assert_eq!(only_new.open(&context(), &new).unwrap(), b"secret");
+        assert_eq!(*only_new.open(&context(), &new).unwrap(), b"secret");
         assert_eq!(new.0.split('.').nth(3), old.0.split('.').nth(3));
         assert_ne!(new.0.split('.').nth(2), old.0.split('.').nth(2));
         assert!(
@@ -189,7 +189,7 @@ fn rewrapping_keeps_the_value_and_names_the_new_key() {
                 .open(&context(), &new)
                 .is_err()
         );
-        assert_eq!(keks(current).open(&context(), &old).unwrap(), b"secret");
+        assert_eq!(*keks(current).open(&context(), &old).unwrap(), b"secret");
     }
     let missing = keks("k1")
         .rewrap(&random, &context(), &old, "k3")
@@ -350,7 +350,7 @@ fn a_second_implementation_reads_what_this_one_writes_and_the_other_way_round() 
             let rewrapped = keks("k1").rewrap(&random, &c, &ours, "k2").unwrap();
             assert_eq!(second::open(&K2, &c, &rewrapped.0), plain);
             let theirs = Ciphertext(second::seal(&K2, "k2", &c, &plain));
-            assert_eq!(keks("k1").open(&c, &theirs).unwrap(), plain);
+            assert_eq!(*keks("k1").open(&c, &theirs).unwrap(), plain);
         }
     }
 }

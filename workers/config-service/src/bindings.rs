@@ -5,7 +5,7 @@ use crate::deps::Deps;
 use crate::memory::Memory;
 use crate::settings::Settings;
 use platform::{Ops, PortError};
-use platform_workers::{ConsoleLevel, WorkerPorts, console_log, secret, var};
+use platform_workers::{ConsoleLevel, WorkerPorts, console_log, secret, var, version_id};
 use std::sync::{Arc, OnceLock};
 use worker::js_sys::Object;
 use worker::send::SendFuture;
@@ -22,6 +22,8 @@ const AUTH_GUARD: &str = "AUTH_GUARD";
 const IMAGE_GEN: &str = "IMAGE_GEN";
 /// The sink of log lines; optional.
 const LOG_SINK: &str = "LOG_SINK";
+/// Which version of the worker this is; a laptop has none.
+const VERSION: &str = "VERSION_METADATA";
 
 /// The rate-limit binding; without it nothing is counted.
 #[derive(Clone, Debug)]
@@ -85,7 +87,7 @@ pub(crate) fn deps(
         settings: settings(env),
         memory: Arc::clone(MEMORY.get_or_init(Arc::default)),
         ops: ports.ops(),
-        version_id: None,
+        version_id: version_id(env, VERSION),
         has_log_sink: ports.service(LOG_SINK).is_ok(),
     })
 }

@@ -181,7 +181,7 @@ pub struct Audited {
 pub struct Outcome {
     /// Guards and writes, in order.
     pub statements: Vec<Statement>,
-    /// The audit entry; `None` when nothing changes, then nothing is written.
+    /// The audit entry; `None` when nothing changes, then nothing but the answer to an `Idempotency-Key` is written.
     pub audited: Option<Audited>,
     /// What the caller gets.
     pub answer: Answer,

@@ -15,6 +15,7 @@ mod health;
 mod instance;
 mod internal;
 mod kek;
+mod list;
 pub mod memory;
 mod mutate;
 pub mod openapi;

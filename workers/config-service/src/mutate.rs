@@ -5,7 +5,7 @@
 //! 3. Stored answer of this `Idempotency-Key`: replay, or 422 `idempotency_mismatch`, or 409
 //!    `secret_already_shown`.
 //! 4. Decide (400, 428, 412, 409).
-//! 5. Write batch, atomic: guards, change, audit entry, idempotency row.
+//! 5. Write batch, atomic: guards, change, audit entry, idempotency row. Where nothing changes, the last of them alone.
 //! 6. Publish to KV.
 //! 7. Answer.
 //!
@@ -121,23 +121,38 @@ impl<P: Ports, G: AbuseGuard> Deps<P, G> {
             return Ok(Written::Done(answer, None));
         }
         let outcome = change.decide(&decision)?;
+        let kept = if key.is_empty() {
+            Vec::new()
+        } else {
+            let principal = &read.auth.principal;
+            vec![
+                idempotency::forget_ended(principal, &demand.route, key, now),
+                self.keep(demand, key, principal, &outcome.answer, request_sha256, now)?,
+            ]
+        };
         let Some(audited) = &outcome.audited else {
-            return Ok(Written::Done(outcome.answer, None));
+            return self.write_answer(kept, outcome.answer).await;
         };
         let entry = entry_of(C::OPERATION.name, demand, &read.auth, audited, &head, now);
         let mut batch = outcome.statements.clone();
         batch.extend(audit::append(&entry));
-        if !key.is_empty() {
-            let principal = &read.auth.principal;
-            batch.push(idempotency::forget_ended(
-                principal,
-                &demand.route,
-                key,
-                now,
-            ));
-            batch.push(self.keep(demand, key, principal, &outcome.answer, request_sha256, now)?);
-        }
+        batch.extend(kept);
         self.write(batch, &entry, outcome).await
+    }
+
+    /// Nothing changes, and yet a repetition must get this answer, whatever has changed by then.
+    async fn write_answer(&self, kept: Vec<Statement>, answer: Answer) -> Result<Written> {
+        if kept.is_empty() {
+            return Ok(Written::Done(answer, None));
+        }
+        match self.database.batch(kept).await {
+            Ok(_) => Ok(Written::Done(answer, None)),
+            Err(error) if Violation::of(&error) == Some(Violation::Idempotency) => {
+                Ok(Written::Again)
+            }
+            // Also when it was stored: who repeats it is answered from there.
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn write(

@@ -78,6 +78,14 @@ impl Page {
         self.after.as_ref()?.first().cloned()
     }
 
+    /// The same, in lists whose position is two texts.
+    pub(crate) fn after_pair(&self) -> Option<(String, String)> {
+        match self.after.as_deref()? {
+            [first, second] => Some((first.clone(), second.clone())),
+            _ => None,
+        }
+    }
+
     /// The answer. `lines` were read with one more than `limit`; `position` tells where a line stands.
     pub(crate) fn answer<T>(
         &self,

@@ -136,7 +136,7 @@ async fn a_verdict_brings_caller_and_configuration_in_one_batch() {
         .unwrap()
         .open(&context, &api_types::Ciphertext(sealed.to_owned()))
         .unwrap();
-    assert_eq!(opened, br#"{"api_key":"ide-live-canary-0123456789f2c9"}"#);
+    assert_eq!(*opened, br#"{"api_key":"ide-live-canary-0123456789f2c9"}"#);
     let by_id = format!(
         "/internal/v1/credentials/development/ideogram?credential_id={}",
         context.credential_id

@@ -67,7 +67,7 @@ mod tests {
         ] {
             let keks = read(vars, &key).unwrap();
             assert_eq!(keks.ids(), ["k1"]);
-            assert_eq!(keks.open(&context(), &sealed).unwrap(), b"value");
+            assert_eq!(*keks.open(&context(), &sealed).unwrap(), b"value");
         }
         let own = read(&[("KEK_CURRENT", "k1"), ("KEK_SCOPE", "instance")], &key).unwrap();
         assert!(own.open(&context(), &sealed).is_err());

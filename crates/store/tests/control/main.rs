@@ -9,5 +9,6 @@ mod people_lists;
 mod plans;
 mod prices;
 mod resolving;
+mod schema;
 mod support;
 mod writes;

@@ -9,7 +9,7 @@ mod replace;
 mod revoke;
 
 pub(crate) use grant::grant;
-pub(crate) use list::list;
+pub(crate) use list::AccessList;
 pub(crate) use replace::replace;
 pub(crate) use revoke::revoke;
 

@@ -14,7 +14,7 @@ mod sweep;
 
 pub(crate) use create::create;
 pub(crate) use get::get;
-pub(crate) use list::list;
+pub(crate) use list::KeyList;
 pub(crate) use patch::patch;
 pub(crate) use revoke::revoke;
 pub(crate) use rotate::rotate;

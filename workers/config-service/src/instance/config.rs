@@ -108,6 +108,33 @@ impl Faults {
         self.broken.extend(problems);
     }
 
+    /// Lets broken rules pass that were broken before, by a value that stays as it was: what holds for configurations
+    /// may change, and who edits another member is not to be kept from it. Answers what they are.
+    pub(crate) fn forgive(&mut self, before: &Self, was: &Value, is: &Value) -> Vec<Problem> {
+        // The rule also tells which providers there are, and of those another part of the edit may add one.
+        let rule = |problem: &Problem| {
+            let words = problem.rule.split(';').next().unwrap_or_default();
+            words.to_owned()
+        };
+        let stood = |problem: &Problem| {
+            let mut before = before.broken.iter();
+            before.any(|it| it.pointer == problem.pointer && rule(it) == rule(problem))
+        };
+        let stands = |problem: &Problem| {
+            stood(problem) && was.pointer(&problem.pointer) == is.pointer(&problem.pointer)
+        };
+        let (forgiven, left) = std::mem::take(&mut self.broken)
+            .into_iter()
+            .partition(stands);
+        self.broken = left;
+        forgiven
+    }
+
+    /// Whether a rule is broken.
+    pub(crate) fn breaks_a_rule(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// Nothing when there are none.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! 1. What stands there is read with everything that the effective configuration is made of.
 //! 2. The route says what shall stand there; mistakes of form are kept.
 //! 3. `If-Match` (428, 412); who is too late and made mistakes of form is told these first (400).
-//! 4. The whole new configuration is judged; all problems at once (400, 413).
+//! 4. The whole new configuration is judged; all problems at once (400, 413). A rule that was broken before, by a value that
+//!    this edit leaves alone, is logged and refuses nothing.
 //! 5. Nothing new: the same version and no audit entry.
 //! 6. What only the deploy tool may change (409 `deploy_managed`).
 //! 7. Row, effective configuration, versions.
@@ -183,6 +184,9 @@ impl Edit<'_> {
             },
         };
         let edited = config::read(&wanted.config, &around, &mut faults)?;
+        if faults.breaks_a_rule() {
+            self.forgive_what_stood(&wanted, around, &mut faults)?;
+        }
         faults.into_result()?;
         if wanted == current.document() {
             return Ok(Outcome::unchanged(self.answer(current)?));
@@ -238,6 +242,36 @@ impl Edit<'_> {
             answer: self.answer(&after)?,
             publish: Some(config),
         })
+    }
+
+    /// Step 4, for what stood there before.
+    fn forgive_what_stood(
+        &self,
+        wanted: &Document,
+        around: Around,
+        faults: &mut Faults,
+    ) -> Result<()> {
+        let row = &self.current.row;
+        let mut before = Faults::default();
+        let around = Around {
+            context: ValidateContext {
+                self_hosted: row.self_hosted,
+                ..around.context
+            },
+            // Only those that the edit names were looked up, and these it touches.
+            known_scopes: None,
+            ..around
+        };
+        config::read(&row.config, &around, &mut before)?;
+        for problem in faults.forgive(&before, &row.config, &wanted.config) {
+            tracing::warn!(
+                instance_id = row.instance_id.as_str(),
+                pointer = problem.pointer,
+                rule = problem.rule,
+                "a stored configuration breaks a rule"
+            );
+        }
+        Ok(())
     }
 
     fn answer(&self, current: &Current) -> Result<Answer> {

@@ -8,6 +8,7 @@ pub(crate) mod delete;
 pub(crate) mod deployments;
 mod edit;
 pub(crate) mod limits;
+pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod pause;
 pub(crate) mod read;

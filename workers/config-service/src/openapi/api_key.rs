@@ -1,147 +1,26 @@
 //! `/api-key` in the document.
 
-use super::Entry;
+use super::entry::{CHANGE, EDITED, Entry, FIELDS, PAGE, READ, VERSION, delete, get, patch, post};
 use super::shape::{list_of, object, or_null, scopes, slug, strict, text, time, uuid, version};
-use super::{LIST, READ};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const MINT: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::QuotaReached,
-    Code::SecretAlreadyShown,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const NARROW: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::ReadOnlyField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::VersionMismatch,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const ROTATE: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::RotationInProgress,
-    Code::SecretAlreadyShown,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const REVOKE: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::VersionMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_API_KEYS,
-        method: "get",
-        path: "/api-key",
-        summary: "The keys that the caller may see, newest first.",
-        body: None,
-        answer: (200, Some("ApiKeyList")),
-        query: &[
-            "user_id",
-            "project_id",
-            "status",
-            "unused_days",
-            "limit",
-            "cursor",
-        ],
-        errors: LIST,
-    },
-    Entry {
-        operation: &op::CREATE_API_KEY,
-        method: "post",
-        path: "/api-key",
-        summary: "Mints a key; its secret is shown once.",
-        body: Some("CreateApiKey"),
-        answer: (201, Some("MintedApiKey")),
-        query: &[],
-        errors: MINT,
-    },
-    Entry {
-        operation: &op::GET_API_KEY,
-        method: "get",
-        path: "/api-key/{key_id}",
-        summary: "One key, without its secret.",
-        body: None,
-        answer: (200, Some("ApiKey")),
-        query: &[],
-        errors: READ,
-    },
-    Entry {
-        operation: &op::UPDATE_API_KEY,
-        method: "patch",
-        path: "/api-key/{key_id}",
-        summary: "Renames or narrows a key and its sessions; a merge patch.",
-        body: Some("UpdateApiKey"),
-        answer: (200, Some("ApiKey")),
-        query: &[],
-        errors: NARROW,
-    },
-    Entry {
-        operation: &op::ROTATE_API_KEY,
-        method: "post",
-        path: "/api-key/{key_id}/rotate",
-        summary: "Gives a key a new secret, shown once; the old one works for overlap_s seconds.",
-        body: Some("RotateApiKey"),
-        answer: (200, Some("RotatedApiKey")),
-        query: &[],
-        errors: ROTATE,
-    },
-    Entry {
-        operation: &op::REVOKE_API_KEY,
-        method: "delete",
-        path: "/api-key/{key_id}",
-        summary: "Revokes a key for good; repeatable.",
-        body: None,
-        answer: (200, Some("RevokedApiKey")),
-        query: &["reason"],
-        errors: REVOKE,
-    },
+    get(&op::LIST_API_KEYS, "/api-key", "The keys that the caller may see, newest first.")
+        .gives(200, "ApiKeyList").paged().asks(&["user_id", "project_id", "status", "unused_days"]).may(&[PAGE, &[Code::ScopeMissing]]),
+    post(&op::CREATE_API_KEY, "/api-key", "Mints a key; its secret is shown once.")
+        .takes("CreateApiKey").gives(201, "MintedApiKey").may(&[FIELDS, CHANGE, &[Code::Conflict, Code::QuotaReached, Code::SecretAlreadyShown]]),
+    get(&op::GET_API_KEY, "/api-key/{key_id}", "One key, without its secret.")
+        .gives(200, "ApiKey").may(&[READ]),
+    patch(&op::UPDATE_API_KEY, "/api-key/{key_id}", "Renames or narrows a key and its sessions; a merge patch.")
+        .takes("UpdateApiKey").gives(200, "ApiKey").may(&[EDITED, CHANGE, VERSION, &[Code::Conflict]]),
+    post(&op::ROTATE_API_KEY, "/api-key/{key_id}/rotate", "Gives a key a new secret, shown once; the old one works for overlap_s seconds.")
+        .takes("RotateApiKey").gives(200, "RotatedApiKey").may(&[FIELDS, CHANGE, &[Code::Conflict, Code::RotationInProgress, Code::SecretAlreadyShown]]),
+    delete(&op::REVOKE_API_KEY, "/api-key/{key_id}", "Revokes a key for good; repeatable.")
+        .gives(200, "RevokedApiKey").asks(&["reason"]).may(&[CHANGE, &[Code::InvalidField, Code::Conflict, Code::VersionMismatch]]),
 ];
 
 pub(super) fn schemas() -> Value {

@@ -1,46 +1,18 @@
 //! `/audit` in the document.
 
-use super::Entry;
+use super::entry::{Entry, PAGE, ROLE, get};
 use super::shape::{any, list_of, object, or_null, text, time, uuid};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const READ_CHAIN: &[Code] = &[
-    Code::InvalidField,
-    Code::InvalidCursor,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_AUDIT,
-        method: "get",
-        path: "/audit",
-        summary: "The entries of one chain with their hashes, newest first.",
-        body: None,
-        answer: (200, Some("AuditList")),
-        query: &[
-            "org_id", "actor", "action", "target", "from", "to", "limit", "cursor",
-        ],
-        errors: READ_CHAIN,
-    },
-    Entry {
-        operation: &op::VERIFY_AUDIT,
-        method: "get",
-        path: "/audit/verify",
-        summary: "Walks a chain over at most 5,000 entries and names the first broken place.",
-        body: None,
-        answer: (200, Some("AuditVerdict")),
-        query: &["org_id", "cursor"],
-        errors: READ_CHAIN,
-    },
+    get(&op::LIST_AUDIT, "/audit", "The entries of one chain with their hashes, newest first.")
+        .gives(200, "AuditList").paged().asks(&["org_id", "actor", "action", "target", "from", "to"]).may(&[PAGE, ROLE, &[Code::NotFound]]),
+    get(&op::VERIFY_AUDIT, "/audit/verify", "Walks a chain over at most 5,000 entries and names the first broken place.")
+        .gives(200, "AuditVerdict").asks(&["org_id", "cursor"]).may(&[PAGE, ROLE, &[Code::NotFound]]),
 ];
 
 pub(super) fn schemas() -> Value {

@@ -1,258 +1,59 @@
 //! `/instance` in the document.
 
-use super::Entry;
+use super::entry::{
+    BODY, CHANGE, EDITED, Entry, FIELDS, PAGE, READ, VERSION, delete, get, patch, post, put,
+};
 use super::shape::{
     any, list_of, object, or_null, reference, secret, slug, status, strict, text, texts, time,
     uuid, version,
 };
-use super::{LIST, READ};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const WRITE_INSTANCE: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::ReadOnlyField,
-    Code::InvalidConfig,
-    Code::AuthFailed,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::QuotaReached,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-/// Of routes that change an instance at a version.
-const CHANGE_INSTANCE: &[Code] = &[
+/// Of a change of the configuration at a version.
+const CHANGE_INSTANCE: &[&[Code]] = &[CONFIG, CHANGE, VERSION, &[Code::DeployManaged]];
+
+/// What may be wrong with the configuration that comes out.
+const CONFIG: &[Code] = &[
     Code::InvalidRequest,
     Code::InvalidField,
     Code::UnknownField,
     Code::ReadOnlyField,
     Code::InvalidConfig,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::DeployManaged,
-    Code::VersionMismatch,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
 ];
-/// Of routes that change the status.
-const STATUS: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Protected,
-    Code::InvalidTransition,
-    Code::VersionMismatch,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const PAUSE: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::InvalidTransition,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const DELETE: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::NotEmpty,
-    Code::DeployManaged,
-    Code::InvalidTransition,
-    Code::VersionMismatch,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::LedgerUnavailable,
-    Code::Overloaded,
-];
-const PAGE: &[Code] = &[
-    Code::InvalidField,
-    Code::InvalidCursor,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
+
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_INSTANCES,
-        method: "get",
-        path: "/instance",
-        summary: "The caller's instances, by id.",
-        body: None,
-        answer: (200, Some("InstanceList")),
-        query: &["org_id", "status", "q", "limit", "cursor"],
-        errors: LIST,
-    },
-    Entry {
-        operation: &op::CREATE_INSTANCE,
-        method: "post",
-        path: "/instance",
-        summary: "Creates an instance with its configuration.",
-        body: Some("CreateInstance"),
-        answer: (201, Some("Instance")),
-        query: &[],
-        errors: WRITE_INSTANCE,
-    },
-    Entry {
-        operation: &op::GET_INSTANCE,
-        method: "get",
-        path: "/instance/{instance_id}",
-        summary: "One instance with its whole configuration, keys masked.",
-        body: None,
-        answer: (200, Some("Instance")),
-        query: &[],
-        errors: READ,
-    },
-    Entry {
-        operation: &op::UPDATE_INSTANCE,
-        method: "patch",
-        path: "/instance/{instance_id}",
-        summary: "Changes name and configuration by a JSON merge patch.",
-        body: Some("UpdateInstance"),
-        answer: (200, Some("Instance")),
-        query: &[],
-        errors: CHANGE_INSTANCE,
-    },
-    Entry {
-        operation: &op::DELETE_INSTANCE,
-        method: "delete",
-        path: "/instance/{instance_id}",
-        summary: "Ends an instance that is being deleted and has no running work.",
-        body: None,
-        answer: (204, None),
-        query: &[],
-        errors: DELETE,
-    },
-    Entry {
-        operation: &op::SET_INSTANCE_STATUS,
-        method: "put",
-        path: "/instance/{instance_id}/status",
-        summary: "Makes an instance active, takes it down, or back.",
-        body: Some("SetStatus"),
-        answer: (200, Some("InstanceState")),
-        query: &[],
-        errors: STATUS,
-    },
-    Entry {
-        operation: &op::SET_WORKER_URLS,
-        method: "put",
-        path: "/instance/{instance_id}/worker-urls",
-        summary: "Replaces the URLs of the instance's workers.",
-        body: Some("WorkerUrls"),
-        answer: (200, Some("WorkerUrlsSet")),
-        query: &[],
-        errors: CHANGE_INSTANCE,
-    },
-    Entry {
-        operation: &op::PAUSE_INSTANCE,
-        method: "post",
-        path: "/instance/{instance_id}/pause",
-        summary: "Takes no new work; what runs goes on.",
-        body: Some("Pause"),
-        answer: (200, Some("Paused")),
-        query: &[],
-        errors: PAUSE,
-    },
-    Entry {
-        operation: &op::RESUME_INSTANCE,
-        method: "post",
-        path: "/instance/{instance_id}/resume",
-        summary: "Takes new work again.",
-        body: None,
-        answer: (200, Some("Paused")),
-        query: &[],
-        errors: PAUSE,
-    },
-    Entry {
-        operation: &op::GET_LIMITS,
-        method: "get",
-        path: "/instance/{instance_id}/limits",
-        summary: "Limits, budgets and wait queue as they are configured.",
-        body: None,
-        answer: (200, Some("Limits")),
-        query: &[],
-        errors: READ,
-    },
-    Entry {
-        operation: &op::SET_RATE_LIMIT,
-        method: "put",
-        path: "/instance/{instance_id}/rate-limit/{provider}",
-        summary: "Sets the limits of one provider.",
-        body: Some("RateLimit"),
-        answer: (200, Some("ProviderLimit")),
-        query: &[],
-        errors: CHANGE_INSTANCE,
-    },
-    Entry {
-        operation: &op::DELETE_RATE_LIMIT,
-        method: "delete",
-        path: "/instance/{instance_id}/rate-limit/{provider}",
-        summary: "Takes the configured limits of one provider away.",
-        body: None,
-        answer: (204, None),
-        query: &[],
-        errors: CHANGE_INSTANCE,
-    },
-    Entry {
-        operation: &op::SET_BUDGETS,
-        method: "put",
-        path: "/instance/{instance_id}/budgets",
-        summary: "Replaces the budgets.",
-        body: Some("Budgets"),
-        answer: (200, Some("BudgetsSet")),
-        query: &[],
-        errors: CHANGE_INSTANCE,
-    },
-    Entry {
-        operation: &op::LIST_DEPLOYMENTS,
-        method: "get",
-        path: "/instance/{instance_id}/deployments",
-        summary: "Runs of the deploy tool, newest first.",
-        body: None,
-        answer: (200, Some("DeploymentList")),
-        query: &["limit", "cursor"],
-        errors: PAGE,
-    },
+    get(&op::LIST_INSTANCES, "/instance", "The caller's instances, by id.")
+        .gives(200, "InstanceList").paged().asks(&["org_id", "status", "q"]).may(&[PAGE, &[Code::ScopeMissing]]),
+    post(&op::CREATE_INSTANCE, "/instance", "Creates an instance with its configuration.")
+        .takes("CreateInstance").gives(201, "Instance").may(&[EDITED, &[Code::InvalidConfig, Code::RoleRequired, Code::ScopeMissing, Code::NotFound, Code::Conflict, Code::QuotaReached, Code::Overloaded]]),
+    get(&op::GET_INSTANCE, "/instance/{instance_id}", "One instance with its whole configuration, keys masked.")
+        .gives(200, "Instance").may(&[READ]),
+    patch(&op::UPDATE_INSTANCE, "/instance/{instance_id}", "Changes name and configuration by a JSON merge patch.")
+        .takes("UpdateInstance").gives(200, "Instance").may(CHANGE_INSTANCE),
+    delete(&op::DELETE_INSTANCE, "/instance/{instance_id}", "Ends an instance that is being deleted and has no running work.")
+        .gives_nothing().may(&[&[Code::InvalidField, Code::Conflict, Code::NotEmpty, Code::DeployManaged, Code::InvalidTransition, Code::LedgerUnavailable], CHANGE, VERSION]),
+    put(&op::SET_INSTANCE_STATUS, "/instance/{instance_id}/status", "Makes an instance active, takes it down, or back.")
+        .takes("SetStatus").gives(200, "InstanceState").may(&[FIELDS, CHANGE, VERSION, &[Code::Protected, Code::InvalidTransition]]),
+    put(&op::SET_WORKER_URLS, "/instance/{instance_id}/worker-urls", "Replaces the URLs of the instance's workers.")
+        .takes("WorkerUrls").gives(200, "WorkerUrlsSet").may(CHANGE_INSTANCE),
+    post(&op::PAUSE_INSTANCE, "/instance/{instance_id}/pause", "Takes no new work; what runs goes on.")
+        .takes("Pause").gives(200, "Paused").may(&[FIELDS, CHANGE, &[Code::InvalidTransition]]),
+    post(&op::RESUME_INSTANCE, "/instance/{instance_id}/resume", "Takes new work again.")
+        .gives(200, "Paused").may(&[FIELDS, CHANGE, BODY, &[Code::InvalidTransition]]),
+    get(&op::GET_LIMITS, "/instance/{instance_id}/limits", "Limits, budgets and wait queue as they are configured.")
+        .gives(200, "Limits").may(&[READ]),
+    put(&op::SET_RATE_LIMIT, "/instance/{instance_id}/rate-limit/{provider}", "Sets the limits of one provider.")
+        .takes("RateLimit").gives(200, "ProviderLimit").may(CHANGE_INSTANCE),
+    delete(&op::DELETE_RATE_LIMIT, "/instance/{instance_id}/rate-limit/{provider}", "Takes the configured limits of one provider away.")
+        .gives_nothing().may(&[CONFIG, CHANGE, VERSION, BODY, &[Code::DeployManaged]]),
+    put(&op::SET_BUDGETS, "/instance/{instance_id}/budgets", "Replaces the budgets.")
+        .takes("Budgets").gives(200, "BudgetsSet").may(CHANGE_INSTANCE),
+    get(&op::LIST_DEPLOYMENTS, "/instance/{instance_id}/deployments", "Runs of the deploy tool, newest first.")
+        .gives(200, "DeploymentList").paged().may(&[PAGE, READ]),
 ];
 
 pub(super) fn schemas() -> Value {

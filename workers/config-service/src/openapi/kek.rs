@@ -1,104 +1,22 @@
 //! `/admin/kek-rotation` in the document.
 
-use super::Entry;
+use super::entry::{CHANGE, Entry, FIELDS, PAGE, ROLE, get, post};
 use super::shape::{list_of, object, or_null, slug, strict, text, time, uuid};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const START: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::Conflict,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::InternalError,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const LIST: &[Code] = &[
-    Code::InvalidField,
-    Code::InvalidCursor,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-const RUN: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::TooManyAuthFailures,
-    Code::InternalError,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const CANCEL: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::InvalidTransition,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::START_KEK_ROTATION,
-        method: "post",
-        path: "/admin/kek-rotation",
-        summary: "Starts moving all stored provider keys to another key-encryption key. 409 while registered workers lack it: details.workers names at most 100 of them.",
-        body: Some("StartKekRotation"),
-        answer: (201, Some("StartedKekRotation")),
-        query: &[],
-        errors: START,
-    },
-    Entry {
-        operation: &op::LIST_KEK_ROTATION,
-        method: "get",
-        path: "/admin/kek-rotation",
-        summary: "The key rotations, newest first, and when the old key may go.",
-        body: None,
-        answer: (200, Some("KekRotationList")),
-        query: &["limit", "cursor"],
-        errors: LIST,
-    },
-    Entry {
-        operation: &op::RUN_KEK_ROTATION,
-        method: "post",
-        path: "/admin/kek-rotation/{rotation_id}/run",
-        summary: "Takes 20 steps now, an instance each; repeatable.",
-        body: None,
-        answer: (200, Some("RunKekRotation")),
-        query: &[],
-        errors: RUN,
-    },
-    Entry {
-        operation: &op::CANCEL_KEK_ROTATION,
-        method: "post",
-        path: "/admin/kek-rotation/{rotation_id}/cancel",
-        summary: "Ends a running key rotation where it stands; repeatable.",
-        body: None,
-        answer: (200, Some("KekRotation")),
-        query: &[],
-        errors: CANCEL,
-    },
+    post(&op::START_KEK_ROTATION, "/admin/kek-rotation", "Starts moving all stored provider keys to another key-encryption key. 409 while registered workers lack it: details.workers names at most 100 of them.")
+        .takes("StartKekRotation").gives(201, "StartedKekRotation").may(&[FIELDS, ROLE, &[Code::Conflict, Code::InternalError, Code::Overloaded]]),
+    get(&op::LIST_KEK_ROTATION, "/admin/kek-rotation", "The key rotations, newest first, and when the old key may go.")
+        .gives(200, "KekRotationList").paged().may(&[PAGE, ROLE]),
+    post(&op::RUN_KEK_ROTATION, "/admin/kek-rotation/{rotation_id}/run", "Takes 20 steps now, an instance each; repeatable.")
+        .gives(200, "RunKekRotation").may(&[CHANGE, &[Code::InvalidField, Code::InternalError]]),
+    post(&op::CANCEL_KEK_ROTATION, "/admin/kek-rotation/{rotation_id}/cancel", "Ends a running key rotation where it stands; repeatable.")
+        .gives(200, "KekRotation").may(&[CHANGE, &[Code::InvalidField, Code::InvalidTransition]]),
 ];
 
 fn count() -> Value {

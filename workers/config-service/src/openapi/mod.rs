@@ -5,6 +5,7 @@
 mod access;
 mod api_key;
 mod audit;
+mod entry;
 mod instance;
 mod kek;
 mod organization;
@@ -16,82 +17,18 @@ mod shape;
 mod user;
 mod worker;
 
-use auth::permission::{Operation, ScopeRule, config_service as op};
+use auth::permission::{ScopeRule, config_service as op};
+use entry::{Entry, get};
 use errors::Code;
 use serde_json::{Map, Value, json};
 use shape::{any, object, or_null, reference, text, texts, uuid};
 
-/// One operation of the document.
-struct Entry {
-    operation: &'static Operation,
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    /// Name of the body's schema.
-    body: Option<&'static str>,
-    /// Status and name of the answer's schema.
-    answer: (u16, Option<&'static str>),
-    query: &'static [&'static str],
-    errors: &'static [Code],
-}
-
-const READ: &[Code] = &[
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-
-const LIST: &[Code] = &[
-    Code::InvalidField,
-    Code::InvalidCursor,
-    Code::AuthFailed,
-    Code::ScopeMissing,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-
-const WRITE: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::QuotaReached,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::HEALTH,
-        method: "get",
-        path: "/health",
-        summary: "Whether the deployment has what it needs.",
-        body: None,
-        answer: (200, Some("Health")),
-        query: &[],
-        errors: &[],
-    },
-    Entry {
-        operation: &op::OPENAPI,
-        method: "get",
-        path: "/openapi.json",
-        summary: "This document.",
-        body: None,
-        answer: (200, None),
-        query: &[],
-        errors: &[],
-    },
+    get(&op::HEALTH, "/health", "Whether the deployment has what it needs.")
+        .gives(200, "Health"),
+    get(&op::OPENAPI, "/openapi.json", "This document."),
 ];
 
 fn schemas() -> Value {
@@ -161,20 +98,20 @@ fn parameters(entry: &Entry) -> Vec<Value> {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| parameter("path", name, true))
         .collect();
-    all.extend(
-        entry
-            .query
-            .iter()
-            .map(|name| parameter("query", name, false)),
-    );
-    // A repeated check of a worker is another check, and a repeated run takes further steps.
-    let goes_on = [&op::CHECK_WORKER, &op::RUN_KEK_ROTATION].contains(&entry.operation);
-    if entry.method == "post" && !goes_on {
+    let of_page: &[&str] = if entry.paged {
+        &["limit", "cursor"]
+    } else {
+        &[]
+    };
+    let query = entry.query.iter().chain(of_page);
+    all.extend(query.map(|name| parameter("query", name, false)));
+    if entry.is_idempotent() {
         all.push(parameter("header", "Idempotency-Key", false));
     }
     // Without the 428 it is for those who state a version; with it, a row that may not exist yet needs none.
-    if entry.errors.contains(&Code::VersionMismatch) {
-        let required = entry.errors.contains(&Code::PreconditionRequired) && entry.method != "put";
+    let codes = entry.codes();
+    if codes.contains(&Code::VersionMismatch) {
+        let required = codes.contains(&Code::PreconditionRequired) && entry.method != "put";
         all.push(parameter("header", "If-Match", required));
     }
     if is_revalidated(entry) {
@@ -206,9 +143,7 @@ fn described(entry: &Entry) -> Value {
         let known = json!({"description": "The version in If-None-Match is the current one."});
         responses.insert("304".into(), known);
     }
-    let mut codes: Vec<Code> = entry.errors.to_vec();
-    codes.sort_by_key(|code| code.status());
-    for group in codes.chunk_by(|a, b| a.status() == b.status()) {
+    for group in entry.codes().chunk_by(|a, b| a.status() == b.status()) {
         let names: Vec<&str> = group.iter().map(|code| code.as_str()).collect();
         if let Some(first) = group.first() {
             responses.insert(

@@ -1,122 +1,24 @@
 //! `/organization` in the document, and the codes of changing and ending what has a version.
 
+use super::entry::{CHANGE, EDITED, Entry, FIELDS, PAGE, READ, VERSION, delete, get, patch, post};
 use super::shape::{list_of, object, strict, text, time, uuid, version};
-use super::{Entry, READ, WRITE};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-/// Of a PATCH.
-pub(super) const EDIT: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::ReadOnlyField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::VersionMismatch,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-
-/// Of a DELETE.
-pub(super) const END: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::VersionMismatch,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-
-const END_ORGANIZATION: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::NotEmpty,
-    Code::VersionMismatch,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-
-const LIST_OWN: &[Code] = &[
-    Code::InvalidField,
-    Code::InvalidCursor,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::ScopeMissing,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_ORGANIZATIONS,
-        method: "get",
-        path: "/organization",
-        summary: "The organizations that the caller may see, newest first.",
-        body: None,
-        answer: (200, Some("OrganizationList")),
-        query: &["status", "q", "limit", "cursor"],
-        errors: LIST_OWN,
-    },
-    Entry {
-        operation: &op::CREATE_ORGANIZATION,
-        method: "post",
-        path: "/organization",
-        summary: "Creates an organization.",
-        body: Some("CreateOrganization"),
-        answer: (201, Some("Organization")),
-        query: &[],
-        errors: WRITE,
-    },
-    Entry {
-        operation: &op::GET_ORGANIZATION,
-        method: "get",
-        path: "/organization/{org_id}",
-        summary: "One organization.",
-        body: None,
-        answer: (200, Some("Organization")),
-        query: &[],
-        errors: READ,
-    },
-    Entry {
-        operation: &op::UPDATE_ORGANIZATION,
-        method: "patch",
-        path: "/organization/{org_id}",
-        summary: "Changes an organization; a superadmin suspends it, which stops all of its keys.",
-        body: Some("UpdateOrganization"),
-        answer: (200, Some("Organization")),
-        query: &[],
-        errors: EDIT,
-    },
-    Entry {
-        operation: &op::DELETE_ORGANIZATION,
-        method: "delete",
-        path: "/organization/{org_id}",
-        summary: "Deletes an empty organization.",
-        body: None,
-        answer: (204, None),
-        query: &[],
-        errors: END_ORGANIZATION,
-    },
+    get(&op::LIST_ORGANIZATIONS, "/organization", "The organizations that the caller may see, newest first.")
+        .gives(200, "OrganizationList").paged().asks(&["status", "q"]).may(&[PAGE, &[Code::Forbidden, Code::ScopeMissing]]),
+    post(&op::CREATE_ORGANIZATION, "/organization", "Creates an organization.")
+        .takes("CreateOrganization").gives(201, "Organization").may(&[FIELDS, CHANGE, &[Code::Conflict, Code::QuotaReached]]),
+    get(&op::GET_ORGANIZATION, "/organization/{org_id}", "One organization.")
+        .gives(200, "Organization").may(&[READ]),
+    patch(&op::UPDATE_ORGANIZATION, "/organization/{org_id}", "Changes an organization; a superadmin suspends it, which stops all of its keys.")
+        .takes("UpdateOrganization").gives(200, "Organization").may(&[EDITED, CHANGE, VERSION, &[Code::Conflict]]),
+    delete(&op::DELETE_ORGANIZATION, "/organization/{org_id}", "Deletes an empty organization.")
+        .gives_nothing().may(&[CHANGE, VERSION, &[Code::InvalidField, Code::NotEmpty]]),
 ];
 
 pub(super) fn schemas() -> Value {

@@ -1,80 +1,20 @@
 //! `/price` in the document.
 
-use super::Entry;
-use super::LIST;
+use super::entry::{CHANGE, EDITED, Entry, PAGE, delete, get, post};
 use super::shape::{any, list_of, object, or_null, slug, strict, text, time, uuid};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const WRITE_PRICE: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::ReadOnlyField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::QuotaReached,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_PRICES,
-        method: "get",
-        path: "/price",
-        summary: "Prices of the caller's instances and of its organization, newest first.",
-        body: None,
-        answer: (200, Some("PriceList")),
-        query: &[
-            "org_id",
-            "instance_id",
-            "provider",
-            "model",
-            "state",
-            "limit",
-            "cursor",
-        ],
-        errors: LIST,
-    },
-    Entry {
-        operation: &op::PUT_PRICE,
-        method: "post",
-        path: "/price",
-        summary: "Adds a price from now or later; the one before it ends there.",
-        body: Some("PutPrice"),
-        answer: (201, Some("Price")),
-        query: &[],
-        errors: WRITE_PRICE,
-    },
-    Entry {
-        operation: &op::END_PRICE,
-        method: "delete",
-        path: "/price/{price_id}",
-        summary: "Ends a price now, or withdraws one that is planned.",
-        body: None,
-        answer: (204, None),
-        query: &[],
-        errors: &[
-            Code::InvalidField,
-            Code::AuthFailed,
-            Code::Forbidden,
-            Code::RoleRequired,
-            Code::ScopeMissing,
-            Code::NotFound,
-            Code::PayloadTooLarge,
-            Code::TooManyAuthFailures,
-            Code::DatabaseUnavailable,
-            Code::Overloaded,
-        ],
-    },
+    get(&op::LIST_PRICES, "/price", "Prices of the caller's instances and of its organization, newest first.")
+        .gives(200, "PriceList").paged().asks(&["org_id", "instance_id", "provider", "model", "state"]).may(&[PAGE, &[Code::ScopeMissing]]),
+    post(&op::PUT_PRICE, "/price", "Adds a price from now or later; the one before it ends there.")
+        .takes("PutPrice").gives(201, "Price").may(&[EDITED, CHANGE, &[Code::Conflict, Code::QuotaReached]]),
+    delete(&op::END_PRICE, "/price/{price_id}", "Ends a price now, or withdraws one that is planned.")
+        .gives_nothing().may(&[CHANGE, &[Code::InvalidField, Code::PayloadTooLarge]]),
 ];
 
 pub(super) fn schemas() -> Value {

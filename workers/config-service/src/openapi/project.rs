@@ -1,62 +1,24 @@
 //! `/project` in the document.
 
-use super::organization::{EDIT, END};
+use super::entry::{CHANGE, EDITED, Entry, FIELDS, PAGE, READ, VERSION, delete, get, patch, post};
 use super::shape::{any, list_of, object, or_null, slug, strict, text, time, uuid, version};
-use super::{Entry, LIST, READ, WRITE};
 use auth::permission::config_service as op;
+use errors::Code;
 use serde_json::{Value, json};
 
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_PROJECTS,
-        method: "get",
-        path: "/project",
-        summary: "The projects that the caller may use, newest first, without their settings.",
-        body: None,
-        answer: (200, Some("ProjectList")),
-        query: &["org_id", "instance_id", "q", "limit", "cursor"],
-        errors: LIST,
-    },
-    Entry {
-        operation: &op::CREATE_PROJECT,
-        method: "post",
-        path: "/project",
-        summary: "Creates a project in an instance.",
-        body: Some("CreateProject"),
-        answer: (201, Some("Project")),
-        query: &[],
-        errors: WRITE,
-    },
-    Entry {
-        operation: &op::GET_PROJECT,
-        method: "get",
-        path: "/project/{project_id}",
-        summary: "One project with its settings.",
-        body: None,
-        answer: (200, Some("Project")),
-        query: &[],
-        errors: READ,
-    },
-    Entry {
-        operation: &op::UPDATE_PROJECT,
-        method: "patch",
-        path: "/project/{project_id}",
-        summary: "Changes name or settings of a project; settings are merged member by member.",
-        body: Some("UpdateProject"),
-        answer: (200, Some("Project")),
-        query: &[],
-        errors: EDIT,
-    },
-    Entry {
-        operation: &op::DELETE_PROJECT,
-        method: "delete",
-        path: "/project/{project_id}",
-        summary: "Deletes a project and revokes its keys.",
-        body: None,
-        answer: (204, None),
-        query: &[],
-        errors: END,
-    },
+    get(&op::LIST_PROJECTS, "/project", "The projects that the caller may use, newest first, without their settings.")
+        .gives(200, "ProjectList").paged().asks(&["org_id", "instance_id", "q"]).may(&[PAGE, &[Code::ScopeMissing]]),
+    post(&op::CREATE_PROJECT, "/project", "Creates a project in an instance.")
+        .takes("CreateProject").gives(201, "Project").may(&[FIELDS, CHANGE, &[Code::Conflict, Code::QuotaReached]]),
+    get(&op::GET_PROJECT, "/project/{project_id}", "One project with its settings.")
+        .gives(200, "Project").may(&[READ]),
+    patch(&op::UPDATE_PROJECT, "/project/{project_id}", "Changes name or settings of a project; settings are merged member by member.")
+        .takes("UpdateProject").gives(200, "Project").may(&[EDITED, CHANGE, VERSION, &[Code::Conflict]]),
+    delete(&op::DELETE_PROJECT, "/project/{project_id}", "Deletes a project and revokes its keys.")
+        .gives_nothing().may(&[CHANGE, VERSION, &[Code::InvalidField]]),
 ];
 
 pub(super) fn schemas() -> Value {

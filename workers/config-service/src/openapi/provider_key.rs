@@ -1,97 +1,22 @@
 //! `/instance/{instance_id}/provider-key` in the document.
 
-use super::Entry;
-use super::READ;
+use super::entry::{Entry, FIELDS, READ, VERSION, delete, get, post, put};
 use super::shape::{object, or_null, reference, secret, slug, strict};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const WRITE_KEY: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::RoleRequired,
-    Code::Forbidden,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::VersionMismatch,
-    Code::PreconditionRequired,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const ROTATE_KEY: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::RoleRequired,
-    Code::Forbidden,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const DELETE_KEY: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::RoleRequired,
-    Code::Forbidden,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::VersionMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_PROVIDER_KEYS,
-        method: "get",
-        path: "/instance/{instance_id}/provider-key",
-        summary: "The provider keys of an instance, without their values.",
-        body: None,
-        answer: (200, Some("ProviderKeyList")),
-        query: &[],
-        errors: READ,
-    },
-    Entry {
-        operation: &op::SET_PROVIDER_KEY,
-        method: "put",
-        path: "/instance/{instance_id}/provider-key/{provider}",
-        summary: "Sets or replaces a provider key at once (200 when one existed).",
-        body: Some("SetProviderKey"),
-        answer: (201, Some("ProviderKey")),
-        query: &[],
-        errors: WRITE_KEY,
-    },
-    Entry {
-        operation: &op::ROTATE_PROVIDER_KEY,
-        method: "post",
-        path: "/instance/{instance_id}/provider-key/{provider}/rotate",
-        summary: "Replaces a provider key; the old one stays for the jobs submitted under it.",
-        body: Some("RotateProviderKey"),
-        answer: (200, Some("ProviderKey")),
-        query: &[],
-        errors: ROTATE_KEY,
-    },
-    Entry {
-        operation: &op::DELETE_PROVIDER_KEY,
-        method: "delete",
-        path: "/instance/{instance_id}/provider-key/{provider}",
-        summary: "Takes a provider key out of use; its value stays a day, or goes now; repeatable.",
-        body: None,
-        answer: (200, Some("ProviderKey")),
-        query: &["now"],
-        errors: DELETE_KEY,
-    },
+    get(&op::LIST_PROVIDER_KEYS, "/instance/{instance_id}/provider-key", "The provider keys of an instance, without their values.")
+        .gives(200, "ProviderKeyList").may(&[READ]),
+    put(&op::SET_PROVIDER_KEY, "/instance/{instance_id}/provider-key/{provider}", "Sets or replaces a provider key at once (200 when one existed).")
+        .takes("SetProviderKey").gives(201, "ProviderKey").may(&[FIELDS, &[Code::RoleRequired, Code::Overloaded], READ, VERSION]),
+    post(&op::ROTATE_PROVIDER_KEY, "/instance/{instance_id}/provider-key/{provider}/rotate", "Replaces a provider key; the old one stays for the jobs submitted under it.")
+        .takes("RotateProviderKey").gives(200, "ProviderKey").may(&[FIELDS, &[Code::RoleRequired, Code::Overloaded], READ]),
+    delete(&op::DELETE_PROVIDER_KEY, "/instance/{instance_id}/provider-key/{provider}", "Takes a provider key out of use; its value stays a day, or goes now; repeatable.")
+        .gives(200, "ProviderKey").asks(&["now"]).may(&[FIELDS, &[Code::RoleRequired, Code::VersionMismatch, Code::Overloaded], READ]),
 ];
 
 pub(super) fn schemas() -> Value {

@@ -1,6 +1,6 @@
 //! `/session` in the document.
 
-use super::Entry;
+use super::entry::{Entry, FIELDS, PAGE, delete, get, post};
 use super::shape::{
     any, list_of, object, or_null, reference, role, scopes, strict, text, time, uuid,
 };
@@ -8,81 +8,17 @@ use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const OPEN: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::SecretAlreadyShown,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::IdempotencyMismatch,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const LIST: &[Code] = &[
-    Code::InvalidField,
-    Code::InvalidCursor,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-const END: &[Code] = &[
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::NotFound,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::WHO_AM_I,
-        method: "get",
-        path: "/session",
-        summary: "Who calls, with role, permissions and instances.",
-        body: None,
-        answer: (200, Some("Principal")),
-        query: &[],
-        errors: &[
-            Code::AuthFailed,
-            Code::TooManyAuthFailures,
-            Code::DatabaseUnavailable,
-        ],
-    },
-    Entry {
-        operation: &op::CREATE_SESSION,
-        method: "post",
-        path: "/session",
-        summary: "Opens a session of 12 hours that acts as the presented key; its key is shown once.",
-        body: Some("CreateSession"),
-        answer: (201, Some("OpenedSession")),
-        query: &[],
-        errors: OPEN,
-    },
-    Entry {
-        operation: &op::LIST_SESSIONS,
-        method: "get",
-        path: "/session/list",
-        summary: "The caller's live sessions, newest first; with user_id those of a user of the organization.",
-        body: None,
-        answer: (200, Some("SessionList")),
-        query: &["user_id", "limit", "cursor"],
-        errors: LIST,
-    },
-    Entry {
-        operation: &op::END_SESSION,
-        method: "delete",
-        path: "/session/{session_id}",
-        summary: "Ends a session; repeatable.",
-        body: None,
-        answer: (204, None),
-        query: &[],
-        errors: END,
-    },
+    get(&op::WHO_AM_I, "/session", "Who calls, with role, permissions and instances.")
+        .gives(200, "Principal"),
+    post(&op::CREATE_SESSION, "/session", "Opens a session of 12 hours that acts as the presented key; its key is shown once.")
+        .takes("CreateSession").gives(201, "OpenedSession").may(&[FIELDS, &[Code::Forbidden, Code::SecretAlreadyShown, Code::Overloaded]]),
+    get(&op::LIST_SESSIONS, "/session/list", "The caller's live sessions, newest first; with user_id those of a user of the organization.")
+        .gives(200, "SessionList").paged().asks(&["user_id"]).may(&[PAGE, &[Code::Forbidden]]),
+    delete(&op::END_SESSION, "/session/{session_id}", "Ends a session; repeatable.")
+        .gives_nothing().may(&[&[Code::Forbidden, Code::RoleRequired, Code::NotFound, Code::Overloaded]]),
 ];
 
 pub(super) fn schemas() -> Value {

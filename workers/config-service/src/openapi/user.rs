@@ -1,112 +1,28 @@
 //! `/user` in the document.
 
+use super::entry::{
+    CHANGE, EDITED, Entry, FIELDS, PAGE, READ, ROLE, VERSION, delete, get, patch, post,
+};
 use super::shape::{
     list_of, object, or_null, role, scopes, slug, strict, text, texts, time, uuid, version,
 };
-use super::{Entry, READ, WRITE};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const EDIT_USER: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::ReadOnlyField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::LastAdmin,
-    Code::VersionMismatch,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-
-const END_USER: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::Conflict,
-    Code::LastAdmin,
-    Code::VersionMismatch,
-    Code::PreconditionRequired,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-
-/// Of a list that only administrators ask for.
-pub(super) const LIST_AS_ADMIN: &[Code] = &[
-    Code::InvalidField,
-    Code::InvalidCursor,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_USERS,
-        method: "get",
-        path: "/user",
-        summary: "The users whom the caller administers, newest first.",
-        body: None,
-        answer: (200, Some("UserList")),
-        query: &["org_id", "role", "status", "q", "limit", "cursor"],
-        errors: LIST_AS_ADMIN,
-    },
-    Entry {
-        operation: &op::CREATE_USER,
-        method: "post",
-        path: "/user",
-        summary: "Creates a user.",
-        body: Some("CreateUser"),
-        answer: (201, Some("User")),
-        query: &[],
-        errors: WRITE,
-    },
-    Entry {
-        operation: &op::GET_USER,
-        method: "get",
-        path: "/user/{user_id}",
-        summary: "One user with what the user may do.",
-        body: None,
-        answer: (200, Some("User")),
-        query: &[],
-        errors: READ,
-    },
-    Entry {
-        operation: &op::UPDATE_USER,
-        method: "patch",
-        path: "/user/{user_id}",
-        summary: "Changes name, role or status of a user.",
-        body: Some("UpdateUser"),
-        answer: (200, Some("User")),
-        query: &[],
-        errors: EDIT_USER,
-    },
-    Entry {
-        operation: &op::DELETE_USER,
-        method: "delete",
-        path: "/user/{user_id}",
-        summary: "Deletes a user; keys, sessions and access end with it.",
-        body: None,
-        answer: (204, None),
-        query: &[],
-        errors: END_USER,
-    },
+    get(&op::LIST_USERS, "/user", "The users whom the caller administers, newest first.")
+        .gives(200, "UserList").paged().asks(&["org_id", "role", "status", "q"]).may(&[PAGE, ROLE]),
+    post(&op::CREATE_USER, "/user", "Creates a user.")
+        .takes("CreateUser").gives(201, "User").may(&[FIELDS, CHANGE, &[Code::Conflict, Code::QuotaReached]]),
+    get(&op::GET_USER, "/user/{user_id}", "One user with what the user may do.")
+        .gives(200, "User").may(&[READ]),
+    patch(&op::UPDATE_USER, "/user/{user_id}", "Changes name, role or status of a user.")
+        .takes("UpdateUser").gives(200, "User").may(&[EDITED, CHANGE, VERSION, &[Code::Conflict, Code::LastAdmin]]),
+    delete(&op::DELETE_USER, "/user/{user_id}", "Deletes a user; keys, sessions and access end with it.")
+        .gives_nothing().may(&[CHANGE, VERSION, &[Code::InvalidField, Code::Conflict, Code::LastAdmin]]),
 ];
 
 pub(super) fn schemas() -> Value {

@@ -1,85 +1,22 @@
 //! `/worker` in the document.
 
+use super::entry::{CHANGE, Entry, FIELDS, PAGE, ROLE, get, post, put};
 use super::shape::{list_of, object, or_null, reference, slug, strict, text, texts, time};
-use super::{Entry, LIST};
 use auth::permission::config_service as op;
 use errors::Code;
 use serde_json::{Value, json};
 
-const REGISTER: &[Code] = &[
-    Code::InvalidField,
-    Code::UnknownField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::QuotaReached,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-    Code::Overloaded,
-];
-const GET: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::NotFound,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-const CHECK: &[Code] = &[
-    Code::InvalidField,
-    Code::AuthFailed,
-    Code::Forbidden,
-    Code::RoleRequired,
-    Code::ScopeMissing,
-    Code::NotFound,
-    Code::TooManyAuthFailures,
-    Code::DatabaseUnavailable,
-];
-
+// An operation and what belongs to it, line by line, so that the table can be read as one.
+#[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        operation: &op::LIST_WORKERS,
-        method: "get",
-        path: "/worker",
-        summary: "The catalog: workers of the platform and of the instances that the caller may use.",
-        body: None,
-        answer: (200, Some("WorkerList")),
-        query: &["instance_id", "capability", "health", "limit", "cursor"],
-        errors: LIST,
-    },
-    Entry {
-        operation: &op::GET_WORKER,
-        method: "get",
-        path: "/worker/{name}",
-        summary: "One worker with its last answer and its last 20 versions.",
-        body: None,
-        answer: (200, Some("WorkerDetail")),
-        query: &["instance_id"],
-        errors: GET,
-    },
-    Entry {
-        operation: &op::REGISTER_WORKER,
-        method: "put",
-        path: "/worker/{name}",
-        summary: "Registers a worker, or what is new about it; 201 for a new one.",
-        body: Some("RegisterWorker"),
-        answer: (200, Some("Worker")),
-        query: &[],
-        errors: REGISTER,
-    },
-    Entry {
-        operation: &op::CHECK_WORKER,
-        method: "post",
-        path: "/worker/{name}/check",
-        summary: "Checks the health of a worker now.",
-        body: None,
-        answer: (200, Some("CheckedWorker")),
-        query: &["instance_id"],
-        errors: CHECK,
-    },
+    get(&op::LIST_WORKERS, "/worker", "The catalog: workers of the platform and of the instances that the caller may use.")
+        .gives(200, "WorkerList").paged().asks(&["instance_id", "capability", "health"]).may(&[PAGE, &[Code::ScopeMissing]]),
+    get(&op::GET_WORKER, "/worker/{name}", "One worker with its last answer and its last 20 versions.")
+        .gives(200, "WorkerDetail").asks(&["instance_id"]).may(&[&[Code::InvalidField, Code::NotFound]]),
+    put(&op::REGISTER_WORKER, "/worker/{name}", "Registers a worker, or what is new about it; 201 for a new one.")
+        .takes("RegisterWorker").gives(200, "Worker").may(&[FIELDS, CHANGE, &[Code::QuotaReached]]),
+    post(&op::CHECK_WORKER, "/worker/{name}/check", "Checks the health of a worker now.")
+        .gives(200, "CheckedWorker").asks(&["instance_id"]).may(&[ROLE, &[Code::InvalidField, Code::NotFound]]),
 ];
 
 pub(super) fn schemas() -> Value {

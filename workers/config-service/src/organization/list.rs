@@ -1,17 +1,14 @@
 //! `GET /organization`.
 
 use super::shown;
-use crate::abuse::AbuseGuard;
-use crate::answer::Answer;
-use crate::deps::Deps;
-use crate::page::Page;
-use auth::permission::{Target, config_service, permit};
-use axum::extract::State;
-use axum::response::Response;
+use crate::list::{Asker, List, own_organization};
+use crate::page::{Page, word};
+use api_types::{AuthContext, Timestamp};
+use auth::permission::{Operation, Target, config_service};
 use errors::Result;
-use middleware::{Context, Presented, Query};
-use platform::Ports;
+use platform::{Rows, Statement};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::control::organizations::{self, ListFilter, OrganizationRow};
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -21,60 +18,49 @@ enum Status {
     Suspended,
 }
 
-/// Filters of the list.
+/// The organizations that the caller may see, newest first: a superadmin all, everybody else the own one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
+pub(crate) struct OrganizationList {
     status: Option<Status>,
     q: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
 
-fn filter_of(query: ListQuery) -> Result<(Page, ListFilter)> {
-    let filters = format!("organization {:?} {:?}", query.status, query.q);
-    let page = Page::ask(query.limit, query.cursor.as_deref(), &filters)?;
-    let filter = ListFilter {
-        status: query.status.map(crate::page::word),
-        q: query.q,
-        after: page.after_id(),
-    };
-    Ok((page, filter))
-}
+impl List for OrganizationList {
+    type Filter = ListFilter;
+    type Line = OrganizationRow;
+    const OPERATION: &'static Operation = &config_service::LIST_ORGANIZATIONS;
 
-/// The organizations that the caller may see, newest first: a superadmin all, everybody else the own one.
-///
-/// 1. No project keys (403), scope `config:read` (403).
-/// 2. Filters and cursor (400).
-///
-/// 200: never 404.
-pub(crate) async fn list<P: Ports, G: AbuseGuard>(
-    State(deps): State<Deps<P, G>>,
-    context: Context,
-    presented: Presented,
-    query: Result<Query<ListQuery>>,
-) -> Result<Response> {
-    let asked = query.and_then(|Query(query)| filter_of(query));
-    let caller = &presented.key.key_id;
-    // A wrong query is told after 401 and 403, so something is read in any case.
-    let statements = match &asked {
-        Ok((page, filter)) => vec![organizations::list(caller, filter, page.limit + 1)],
-        Err(_) => Vec::new(),
-    };
-    let read = deps
-        .read_as(&presented.key, context.client_ip(), None, statements)
-        .await?;
-    context.identify(&read.auth, None, None);
-    let own = Target {
-        org_id: read.auth.org_id.clone(),
-        ..Target::default()
-    };
-    permit(&config_service::LIST_ORGANIZATIONS, &read.auth, &own)?;
-    let (page, _) = asked?;
-    let body = page.answer(
-        OrganizationRow::read_all(&read.rows(0))?,
-        |row| vec![row.org_id.to_string()],
-        shown,
-    );
-    Ok(Answer::ok(body).into_response(context.request_id()))
+    fn asked(self, _now: Timestamp) -> Result<(Page, ListFilter)> {
+        let filters = format!("organization {:?} {:?}", self.status, self.q);
+        let page = Page::ask(self.limit, self.cursor.as_deref(), &filters)?;
+        let filter = ListFilter {
+            status: self.status.map(word),
+            q: self.q,
+            after: page.after_id(),
+        };
+        Ok((page, filter))
+    }
+
+    fn lines(asker: Asker<'_>, filter: &ListFilter, limit: i64) -> Statement {
+        organizations::list(asker.key, filter, limit)
+    }
+
+    fn target(auth: &AuthContext) -> Target {
+        own_organization(auth)
+    }
+
+    fn read(rows: &Rows) -> Result<Vec<OrganizationRow>> {
+        OrganizationRow::read_all(rows)
+    }
+
+    fn position(row: &OrganizationRow) -> Vec<String> {
+        vec![row.org_id.to_string()]
+    }
+
+    fn shown(row: &OrganizationRow, _asker: Asker<'_>) -> Value {
+        shown(row)
+    }
 }

@@ -9,7 +9,7 @@ mod patch;
 
 pub(crate) use create::create;
 pub(crate) use delete::delete;
-pub(crate) use list::list;
+pub(crate) use list::OrganizationList;
 pub(crate) use patch::patch;
 
 use crate::abuse::AbuseGuard;

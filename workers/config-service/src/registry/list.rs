@@ -1,23 +1,20 @@
 //! `GET /worker`.
 
 use super::view::shown;
-use crate::abuse::AbuseGuard;
-use crate::answer::Answer;
-use crate::deps::Deps;
+use crate::list::{Asker, List};
 use crate::page::Page;
-use auth::permission::{Target, config_service, permit};
-use axum::extract::State;
-use axum::response::Response;
+use api_types::Timestamp;
+use auth::permission::{Operation, config_service};
 use errors::Result;
-use middleware::{Context, Presented, Query};
-use platform::Ports;
+use platform::{Rows, Statement};
 use serde::Deserialize;
+use serde_json::Value;
 use store::control::registry::{self, Health, ListFilter, WorkerRow};
 
-/// Filters of the list.
+/// The workers of the platform and those of the instances that the caller may use.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
+pub(crate) struct WorkerList {
     instance_id: Option<String>,
     capability: Option<String>,
     health: Option<Health>,
@@ -25,65 +22,44 @@ pub(crate) struct ListQuery {
     cursor: Option<String>,
 }
 
-fn filter_of(query: ListQuery) -> Result<(Page, ListFilter)> {
-    let filters = format!(
-        "{:?} {:?} {:?}",
-        query.instance_id, query.capability, query.health
-    );
-    let page = Page::ask(query.limit, query.cursor.as_deref(), &filters)?;
-    let after = match page.after.as_deref() {
-        Some([instance_id, name]) => (instance_id.clone(), name.clone()),
-        _ => Default::default(),
-    };
-    let filter = ListFilter {
-        instance_id: query.instance_id,
-        capability: query.capability,
-        health: query.health,
-        after,
-    };
-    Ok((page, filter))
-}
+impl List for WorkerList {
+    type Filter = ListFilter;
+    type Line = WorkerRow;
+    const OPERATION: &'static Operation = &config_service::LIST_WORKERS;
 
-/// The workers of the platform and those of the instances that the caller may use.
-///
-/// 1. Any key.
-/// 2. Filters and cursor (400).
-///
-/// 200: never 404.
-pub(crate) async fn list<P: Ports, G: AbuseGuard>(
-    State(deps): State<Deps<P, G>>,
-    context: Context,
-    presented: Presented,
-    query: Result<Query<ListQuery>>,
-) -> Result<Response> {
-    let asked = query.and_then(|Query(query)| filter_of(query));
-    let caller = &presented.key.key_id;
-    let statements = match &asked {
-        Ok((page, filter)) => {
-            let list = registry::list(caller, filter, page.limit + 1);
-            std::iter::once(list)
-                .chain(registry::edge(caller, filter))
-                .collect()
-        }
-        Err(_) => Vec::new(),
-    };
-    let read = deps
-        .read_as(&presented.key, context.client_ip(), None, statements)
-        .await?;
-    context.identify(&read.auth, None, None);
-    permit(
-        &config_service::LIST_WORKERS,
-        &read.auth,
-        &Target::default(),
-    )?;
-    let (page, _) = asked?;
-    let body = page.within(&read.rows(1)).answer(
-        WorkerRow::read_all(&read.rows(0))?,
-        |worker| {
-            let place = worker.instance_id.as_ref().map(ToString::to_string);
-            vec![place.unwrap_or_default(), worker.name.clone()]
-        },
-        shown,
-    );
-    Ok(Answer::ok(body).into_response(context.request_id()))
+    fn asked(self, _now: Timestamp) -> Result<(Page, ListFilter)> {
+        let filters = format!(
+            "{:?} {:?} {:?}",
+            self.instance_id, self.capability, self.health
+        );
+        let page = Page::ask(self.limit, self.cursor.as_deref(), &filters)?;
+        let filter = ListFilter {
+            instance_id: self.instance_id,
+            capability: self.capability,
+            health: self.health,
+            after: page.after_pair().unwrap_or_default(),
+        };
+        Ok((page, filter))
+    }
+
+    fn lines(asker: Asker<'_>, filter: &ListFilter, limit: i64) -> Statement {
+        registry::list(asker.key, filter, limit)
+    }
+
+    fn edge(asker: Asker<'_>, filter: &ListFilter) -> Option<Statement> {
+        registry::edge(asker.key, filter)
+    }
+
+    fn read(rows: &Rows) -> Result<Vec<WorkerRow>> {
+        WorkerRow::read_all(rows)
+    }
+
+    fn position(worker: &WorkerRow) -> Vec<String> {
+        let place = worker.instance_id.as_ref().map(ToString::to_string);
+        vec![place.unwrap_or_default(), worker.name.clone()]
+    }
+
+    fn shown(worker: &WorkerRow, _asker: Asker<'_>) -> Value {
+        shown(worker)
+    }
 }

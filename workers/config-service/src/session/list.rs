@@ -1,77 +1,65 @@
 //! `GET /session/list`: live sessions.
 
 use super::shown;
-use crate::abuse::AbuseGuard;
-use crate::answer::Answer;
-use crate::deps::Deps;
+use crate::list::{Asker, List};
 use crate::page::Page;
-use auth::permission::{Target, config_service, permit};
-use axum::extract::State;
-use axum::response::Response;
+use api_types::Timestamp;
+use auth::permission::{Operation, config_service};
 use errors::Result;
-use middleware::{Context, Presented, Query};
-use platform::Ports;
+use platform::{Rows, Statement};
 use serde::Deserialize;
+use serde_json::Value;
 use store::control::sessions::{self, SessionView};
 
-/// Filters of the list.
+/// The caller's live sessions, newest first; with `user_id` those of that user, for administrators.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
+pub(crate) struct SessionList {
     user_id: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
 
-/// The caller's live sessions, newest first; with `user_id` those of that user, for administrators.
-///
-/// 1. Any user, no project key (403).
-/// 2. `limit`, `cursor` (400).
-///
-/// 200: never 404, what the caller may not see is not there.
-pub(crate) async fn list<P: Ports, G: AbuseGuard>(
-    State(deps): State<Deps<P, G>>,
-    context: Context,
-    presented: Presented,
-    query: Result<Query<ListQuery>>,
-) -> Result<Response> {
-    let now = deps.now();
-    let caller = &presented.key.key_id;
-    let asked = query.and_then(|Query(query)| {
-        let filters = format!("sessions {:?}", query.user_id);
-        let page = Page::ask(query.limit, query.cursor.as_deref(), &filters)?;
-        Ok((page, query.user_id))
-    });
-    let statements = match &asked {
-        Ok((page, user_id)) => {
-            let after = match page.after.as_deref() {
-                Some([created_at, session_id]) => Some((created_at.as_str(), session_id.as_str())),
-                _ => None,
-            };
-            let user_id = user_id.as_deref();
-            vec![sessions::list(caller, user_id, after, now, page.limit + 1)]
-        }
-        Err(_) => Vec::new(),
-    };
-    let read = deps
-        .read_as(&presented.key, context.client_ip(), None, statements)
-        .await?;
-    context.identify(&read.auth, None, None);
-    permit(
-        &config_service::LIST_SESSIONS,
-        &read.auth,
-        &Target::default(),
-    )?;
-    let (page, _) = asked?;
-    let body = page.answer(
-        SessionView::read_all(&read.rows(0))?,
-        |session| {
-            vec![
-                session.created_at.to_string(),
-                session.session_id.to_string(),
-            ]
-        },
-        |session| shown(session, Some(caller)),
-    );
-    Ok(Answer::ok(body).into_response(context.request_id()))
+/// Whose sessions, and after which one.
+pub(crate) struct Filter {
+    user_id: Option<String>,
+    after: Option<(String, String)>,
+}
+
+impl List for SessionList {
+    type Filter = Filter;
+    type Line = SessionView;
+    const OPERATION: &'static Operation = &config_service::LIST_SESSIONS;
+
+    fn asked(self, _now: Timestamp) -> Result<(Page, Filter)> {
+        let filters = format!("sessions {:?}", self.user_id);
+        let page = Page::ask(self.limit, self.cursor.as_deref(), &filters)?;
+        let filter = Filter {
+            user_id: self.user_id,
+            after: page.after_pair(),
+        };
+        Ok((page, filter))
+    }
+
+    fn lines(asker: Asker<'_>, filter: &Filter, limit: i64) -> Statement {
+        let user_id = filter.user_id.as_deref();
+        let after = filter.after.as_ref();
+        let after = after.map(|(created_at, session_id)| (&**created_at, &**session_id));
+        sessions::list(asker.key, user_id, after, asker.now, limit)
+    }
+
+    fn read(rows: &Rows) -> Result<Vec<SessionView>> {
+        SessionView::read_all(rows)
+    }
+
+    fn position(session: &SessionView) -> Vec<String> {
+        vec![
+            session.created_at.to_string(),
+            session.session_id.to_string(),
+        ]
+    }
+
+    fn shown(session: &SessionView, asker: Asker<'_>) -> Value {
+        shown(session, Some(asker.key))
+    }
 }

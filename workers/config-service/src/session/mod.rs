@@ -11,7 +11,7 @@ mod who_am_i;
 
 pub(crate) use create::create;
 pub(crate) use end::end;
-pub(crate) use list::list;
+pub(crate) use list::SessionList;
 pub(crate) use who_am_i::who_am_i;
 
 use api_types::{AuthContext, KeyId};

@@ -1,17 +1,12 @@
 //! `GET /user`.
 
 use super::shown;
-use crate::abuse::AbuseGuard;
-use crate::answer::Answer;
-use crate::deps::Deps;
+use crate::list::{Asker, List, own_organization};
 use crate::page::{Page, word};
-use api_types::{OrgId, Role};
-use auth::permission::{Target, config_service, permit};
-use axum::extract::State;
-use axum::response::Response;
+use api_types::{AuthContext, OrgId, Role, Timestamp};
+use auth::permission::{Operation, Target, config_service};
 use errors::Result;
-use middleware::{Context, Presented, Query};
-use platform::Ports;
+use platform::{Rows, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::control::users::{self, ListFilter, UserLine};
@@ -23,10 +18,10 @@ enum Status {
     Disabled,
 }
 
-/// Filters of the list.
+/// The users whom the caller administers, newest first.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
+pub(crate) struct UserList {
     org_id: Option<OrgId>,
     role: Option<Role>,
     status: Option<Status>,
@@ -35,69 +30,53 @@ pub(crate) struct ListQuery {
     cursor: Option<String>,
 }
 
-fn filter_of(query: ListQuery) -> Result<(Page, ListFilter)> {
-    let filters = format!(
-        "user {:?} {:?} {:?} {:?}",
-        query.org_id, query.role, query.status, query.q
-    );
-    let page = Page::ask(query.limit, query.cursor.as_deref(), &filters)?;
-    let filter = ListFilter {
-        org_id: query.org_id.map(String::from),
-        role: query.role.map(word),
-        status: query.status.map(word),
-        q: query.q,
-        after: page.after_id(),
-    };
-    Ok((page, filter))
-}
+impl List for UserList {
+    type Filter = ListFilter;
+    type Line = UserLine;
+    const OPERATION: &'static Operation = &config_service::LIST_USERS;
 
-fn line(line: &UserLine) -> Value {
-    let mut value = shown(&line.user);
-    if let Some(members) = value.as_object_mut() {
-        members.shift_remove("permissions");
-        members.insert("keys".into(), json!(line.keys));
+    fn asked(self, _now: Timestamp) -> Result<(Page, ListFilter)> {
+        let filters = format!(
+            "user {:?} {:?} {:?} {:?}",
+            self.org_id, self.role, self.status, self.q
+        );
+        let page = Page::ask(self.limit, self.cursor.as_deref(), &filters)?;
+        let filter = ListFilter {
+            org_id: self.org_id.map(String::from),
+            role: self.role.map(word),
+            status: self.status.map(word),
+            q: self.q,
+            after: page.after_id(),
+        };
+        Ok((page, filter))
     }
-    value
-}
 
-/// The users whom the caller administers, newest first.
-///
-/// 1. Role admin (403), scope `config:read` (403).
-/// 2. Filters and cursor (400).
-///
-/// 200: never 404; the users of other organizations are not found.
-pub(crate) async fn list<P: Ports, G: AbuseGuard>(
-    State(deps): State<Deps<P, G>>,
-    context: Context,
-    presented: Presented,
-    query: Result<Query<ListQuery>>,
-) -> Result<Response> {
-    let asked = query.and_then(|Query(query)| filter_of(query));
-    let caller = &presented.key.key_id;
-    // A wrong query is told after 401 and 403, so something is read in any case.
-    let statements = match &asked {
-        Ok((page, filter)) => {
-            let list = users::list(caller, filter, deps.now(), page.limit + 1);
-            std::iter::once(list)
-                .chain(users::edge(caller, filter))
-                .collect()
+    fn lines(asker: Asker<'_>, filter: &ListFilter, limit: i64) -> Statement {
+        users::list(asker.key, filter, asker.now, limit)
+    }
+
+    fn edge(asker: Asker<'_>, filter: &ListFilter) -> Option<Statement> {
+        users::edge(asker.key, filter)
+    }
+
+    fn target(auth: &AuthContext) -> Target {
+        own_organization(auth)
+    }
+
+    fn read(rows: &Rows) -> Result<Vec<UserLine>> {
+        UserLine::read_all(rows)
+    }
+
+    fn position(line: &UserLine) -> Vec<String> {
+        vec![line.user.user_id.to_string()]
+    }
+
+    fn shown(line: &UserLine, _asker: Asker<'_>) -> Value {
+        let mut value = shown(&line.user);
+        if let Some(members) = value.as_object_mut() {
+            members.shift_remove("permissions");
+            members.insert("keys".into(), json!(line.keys));
         }
-        Err(_) => Vec::new(),
-    };
-    let read = deps
-        .read_as(&presented.key, context.client_ip(), None, statements)
-        .await?;
-    context.identify(&read.auth, None, None);
-    let own = Target {
-        org_id: read.auth.org_id.clone(),
-        ..Target::default()
-    };
-    permit(&config_service::LIST_USERS, &read.auth, &own)?;
-    let (page, _) = asked?;
-    let body = page.within(&read.rows(1)).answer(
-        UserLine::read_all(&read.rows(0))?,
-        |line| vec![line.user.user_id.to_string()],
-        line,
-    );
-    Ok(Answer::ok(body).into_response(context.request_id()))
+        value
+    }
 }

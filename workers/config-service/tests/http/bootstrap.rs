@@ -1,8 +1,7 @@
-//! The first superadmin, and one for a house that has lost its last (`auth::bootstrap`): rows that no route makes.
+//! The first superadmin (`auth::bootstrap`): rows that no route makes.
 
 use crate::support::*;
-use auth::bootstrap::{Bootstrap, CHAIN_END, ChainEnd, superadmin, superadmin_after};
-use platform::{Database, Statement};
+use auth::bootstrap::{Bootstrap, superadmin};
 use serde_json::json;
 
 const DISABLED: &str = "UPDATE users SET status = 'disabled' WHERE role = 'superadmin'";
@@ -14,21 +13,6 @@ fn pepper() -> [u8; 32] {
 fn first(service: &Service) -> Bootstrap {
     let random = &service.ports.world.random;
     superadmin(random, service.deps.now(), "p1", &pepper()).unwrap()
-}
-
-/// Behind the end of the chain, as a person who recovers reads it.
-async fn next(service: &Service) -> Bootstrap {
-    let rows = service.ports.database.query(Statement::new(CHAIN_END));
-    let end = rows
-        .await
-        .unwrap()
-        .first()
-        .map_or_else(ChainEnd::default, |row| ChainEnd {
-            seq: row.int("seq").unwrap(),
-            hash: row.text("hash").unwrap().to_owned(),
-        });
-    let random = &service.ports.world.random;
-    superadmin_after(random, service.deps.now(), "p1", &pepper(), &end).unwrap()
 }
 
 fn execute(service: &Service, sql: &str) {
@@ -106,33 +90,5 @@ async fn nobody_is_made_without_an_entry_in_the_chain_that_there_is() {
     execute(&service, DISABLED);
     execute(&service, &first(&service).sql);
     assert_eq!(made(&service).await, [1, 0, entries]);
-    // It was read, and meanwhile the chain grew.
-    let late = next(&service).await;
-    let one = next(&service).await;
-    execute(&service, &one.sql);
-    execute(&service, DISABLED);
-    execute(&service, &late.sql);
-    assert_eq!(made(&service).await, [2, 1, entries + 1]);
-    execute(
-        &service,
-        "UPDATE users SET status = 'active' WHERE email LIKE 'superadmin%'",
-    );
-    assert_whole(&service, &one, entries + 1).await;
     service.settle().await;
-}
-
-#[tokio::test]
-async fn a_house_whose_superadmins_are_all_disabled_gets_another() {
-    let service = Service::new();
-    execute(&service, DISABLED);
-    // The plain address is the first one's, and stays his.
-    for count in 1..=3 {
-        let one = next(&service).await;
-        execute(&service, &one.sql);
-        execute(&service, &one.sql);
-        assert_eq!(made(&service).await, [1 + count, count, count]);
-        assert_whole(&service, &one, count).await;
-        service.settle().await;
-        execute(&service, DISABLED);
-    }
 }

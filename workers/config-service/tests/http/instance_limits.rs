@@ -403,3 +403,61 @@ async fn deployments_are_listed_newest_first_without_what_is_the_tools_own() {
     assert_eq!(query.outcome(), (400, "unknown_field".into()));
     service.settle().await;
 }
+
+/// An adapter that there was once: its limit and its budget are in the way of nobody who edits something else.
+#[tokio::test]
+async fn what_was_wrong_before_refuses_no_edit_of_something_else() {
+    let service = Service::new();
+    let gone = json!({"scope": "provider:gone", "period": "day", "limit_usd_micros": 5});
+    service
+        .run(&format!(
+            "UPDATE instances SET config = json_set(config, '$.rate_limits.gone', json('{{\"rpm\":5}}'), '$.budgets', json('[{gone}]')) WHERE instance_id = 'production'"
+        ))
+        .await;
+    let patch = async |config: &Value| {
+        let body = json!({ "config": config });
+        service
+            .at(
+                Method::PATCH,
+                ADMIN,
+                "/instance/production",
+                "*",
+                Some(&body),
+            )
+            .await
+    };
+    let pointers = |answer: &middleware::testing::TestResponse| -> Vec<String> {
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        let problems = answer.json()["details"]["problems"].clone();
+        let of = |problem: &Value| problem["pointer"].as_str().unwrap_or_default().to_owned();
+        problems.as_array().unwrap().iter().map(of).collect()
+    };
+    let urls = json!({"image_gen": "https://images.example"});
+    let put = |path: &'static str, body: Value| {
+        let service = &service;
+        async move { service.at(Method::PUT, ADMIN, path, "*", Some(&body)).await }
+    };
+    let answer = put(URLS, urls).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = put(LIMIT, json!({"rpm": 30})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // One provider more is another list of known ones in the words of the rule.
+    let more = json!({"providers": {"second": {"adapter": "openai"}}, "quality_check": "off"});
+    let answer = patch(&more).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["rate_limits"]["gone"]["rpm"], 5);
+    // What an edit touches or adds, it must leave in order; the rest is not told.
+    let answer = patch(&json!({"rate_limits": {"gone": {"rpm": 6}}})).await;
+    assert_eq!(pointers(&answer), ["/rate_limits/gone"]);
+    let answer = patch(&json!({"rate_limits": {"never": {"rpm": 6}}})).await;
+    assert_eq!(pointers(&answer), ["/rate_limits/never"]);
+    let moved = json!([{"scope": "instance", "period": "day", "limit_usd_micros": 5}, gone]);
+    let answer = put(BUDGETS, moved).await;
+    assert_eq!(pointers(&answer), ["/budgets/1/scope"]);
+    // And the way out.
+    let answer = patch(&json!({"rate_limits": {"gone": null}, "budgets": []})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = patch(&json!({"rate_limits": {"gone": {"rpm": 5}}})).await;
+    assert_eq!(pointers(&answer), ["/rate_limits/gone"]);
+    service.settle().await;
+}

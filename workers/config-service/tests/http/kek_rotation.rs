@@ -142,7 +142,7 @@ async fn all_keys_move_to_the_new_key_and_stay_readable() {
             host: credential["host"].as_str().unwrap().to_owned(),
         };
         let opened = keks.open(&context, &sealed).unwrap();
-        assert_eq!(opened, json!({"api_key": key}).to_string().into_bytes());
+        assert_eq!(*opened, json!({"api_key": key}).to_string().into_bytes());
         let kept = service
             .ports
             .kv

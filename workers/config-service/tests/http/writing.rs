@@ -496,3 +496,44 @@ async fn bodies_are_told_wrong_only_to_who_may_ask() {
     );
     service.settle().await;
 }
+
+/// A repeated key stands for the first answer, also when that changed nothing and the world has changed since.
+#[tokio::test]
+async fn an_answer_that_changed_nothing_is_repeated_too() {
+    let service = Service::new();
+    let resume = async |body: &Value| {
+        service
+            .app
+            .post("/instance/development/resume")
+            .key(ADMIN)
+            .header("idempotency-key", "r-1")
+            .json(body)
+            .send()
+            .await
+    };
+    // The database takes it and its answer is lost: nobody knows, and the repetition finds it.
+    service.ports.world.faults.fail("database", 2, When::After);
+    let lost = resume(&json!({})).await;
+    assert_eq!(lost.outcome(), (503, "database_unavailable".into()));
+    let first = resume(&json!({})).await;
+    assert_eq!(first.header("idempotent-replayed"), "true");
+    assert_eq!(first.json()["version"], 1, "{}", first.text());
+    assert_eq!(service.count("audit_log").await, 0);
+
+    let pause = json!({"reason": "maintenance"});
+    let paused = service
+        .post(ADMIN, "/instance/development/pause", &pause)
+        .await;
+    assert_eq!(paused.status, 200, "{}", paused.text());
+    let again = resume(&json!({})).await;
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(
+        (&again.json()["paused"], &again.json()["version"]),
+        (&json!(false), &json!(1))
+    );
+    let shown = service.get(ADMIN, "/instance/development").await.json();
+    assert_eq!(shown["status"], "paused");
+    let other = resume(&json!({"x": 1})).await;
+    assert_eq!(other.outcome(), (422, "idempotency_mismatch".into()));
+    service.settle().await;
+}
