@@ -26,7 +26,7 @@ use auth::permission::Target;
 use errors::{Code, Error, Result};
 use platform::Rows;
 use serde_json::{Value, json};
-use store::control::api_keys::{Grantable, KeyView};
+use store::control::api_keys::{Bounds, Grantable, KeyView};
 
 /// The longest life of a key, in milliseconds: five years.
 const MAX_LIFE_MS: i64 = 5 * 365 * 86_400_000;
@@ -88,6 +88,22 @@ fn check_own(auth: &AuthContext, scopes: impl IntoIterator<Item = Scope>) -> Res
         .with_detail("scope", scope.as_str())),
         None => Ok(()),
     }
+}
+
+/// `*` holds what a later role of the owner allows, so only who holds it gives it.
+///
+/// # Errors
+/// 403 `scope_missing`.
+fn check_every_scope(bounds: &Bounds, scopes: &[Scope]) -> Result<()> {
+    if bounds.every_scope || !scopes.contains(&Scope::All) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::ScopeMissing,
+        "A key without the scope * gives no key that has it.",
+    )
+    .with_hint("Name the scopes.")
+    .with_detail("scope", Scope::All.as_str()))
 }
 
 /// A key that ends gives no key that outlives it. `end` is that of the caller's key, `wanted` that of the other.

@@ -3,7 +3,7 @@
 //! A lost answer is not a lost key: as long as the new secret was never used, rotating again replaces it and leaves the
 //! old secret and its end alone.
 
-use super::{check_end, check_live, check_scopes, target};
+use super::{check_end, check_every_scope, check_live, check_scopes, target};
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
 use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
@@ -55,6 +55,7 @@ struct RotateApiKey {
 fn check_within(auth: &AuthContext, bounds: &Bounds, key: &KeyView) -> Result<()> {
     let role = key.owner_role.unwrap_or(Role::User);
     check_scopes(auth, &key.scopes, role, key.project_id.is_some())?;
+    check_every_scope(bounds, &key.scopes)?;
     check_end(bounds.expires_at, key.expires_at)?;
     let Some(own) = &bounds.instance_ids else {
         return Ok(());

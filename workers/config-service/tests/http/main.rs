@@ -9,6 +9,7 @@ mod bad_keys;
 mod bootstrap;
 mod budgets;
 mod canary;
+mod colleagues;
 mod edits;
 mod health;
 mod instance_edits;
