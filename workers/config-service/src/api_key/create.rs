@@ -4,7 +4,7 @@
 
 use super::{
     check_end, check_every_scope, check_grantable, check_instance_ids, check_own, check_scopes,
-    check_times,
+    check_times, end_of_shown,
 };
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
@@ -203,7 +203,7 @@ impl Change for CreateApiKey {
         let name = fields::name("name", &wanted.name)?;
         check_times(wanted.expires_at, decision.now)?;
         let bounds = Bounds::read(&decision.rows(3))?;
-        check_end(bounds.expires_at, wanted.expires_at)?;
+        check_end(end_of_shown(decision.auth, &bounds), wanted.expires_at)?;
         check_instance_ids(wanted.instance_ids.as_deref())?;
         let quota = match &owner {
             Owner::User(user) if user.status != "active" => {

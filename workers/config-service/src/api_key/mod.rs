@@ -21,7 +21,7 @@ pub(crate) use rotate::rotate;
 
 use crate::fields;
 use crate::principal::effective_scopes;
-use api_types::{AuthContext, InstanceId, OrgId, Role, Scope, Timestamp};
+use api_types::{AuthContext, InstanceId, KeyRef, OrgId, Role, Scope, SecretVersion, Timestamp};
 use auth::permission::Target;
 use errors::{Code, Error, Result};
 use platform::Rows;
@@ -106,7 +106,20 @@ fn check_every_scope(bounds: &Bounds, scopes: &[Scope]) -> Result<()> {
     .with_detail("scope", Scope::All.as_str()))
 }
 
-/// A key that ends gives no key that outlives it. `end` is that of the caller's key, `wanted` that of the other.
+/// When the credential ends that the caller shows: its key, or its secret where that ends before, also through a session
+/// that such a secret opened.
+fn end_of_shown(auth: &AuthContext, bounds: &Bounds) -> Option<Timestamp> {
+    let previous = |key: &&KeyRef| key.secret == SecretVersion::Previous;
+    let secret = auth.key.as_ref().filter(previous);
+    let ends = [
+        bounds.expires_at,
+        bounds.secret_ends_at,
+        secret.and_then(|key| key.expires_at),
+    ];
+    ends.into_iter().flatten().min()
+}
+
+/// A key that ends gives no key that outlives it. `end` is that of what the caller shows, `wanted` that of the other.
 ///
 /// # Errors
 /// 403 `forbidden`.

@@ -18,6 +18,7 @@ mod instance_limits;
 mod instances;
 mod kek_damage;
 mod kek_rotation;
+mod leaked_secrets;
 mod marks;
 mod matrix;
 mod members;
