@@ -24,6 +24,7 @@ mod matrix;
 mod members;
 mod narrowing;
 mod organizations;
+mod others_workers;
 mod own_instance;
 mod permissions;
 mod places;
