@@ -158,6 +158,8 @@ pub(crate) enum Route {
 struct Inner {
     verdicts: Bounded<VerdictKey, Verdict>,
     refusals: Bounded<VerdictKey, Refusal>,
+    /// By address: whoever else has the same key is not blocked.
+    blocked: Bounded<String, Refusal>,
     configs: Bounded<InstanceId, HeldConfig>,
     marks: Bounded<Flight, Mark>,
     next_token: u64,
@@ -208,6 +210,7 @@ impl Default for LookupCache {
             inner: Mutex::new(Inner {
                 verdicts: Bounded::new(MAX_VERDICTS, usize::MAX),
                 refusals: Bounded::new(MAX_REFUSALS, usize::MAX),
+                blocked: Bounded::new(MAX_REFUSALS, usize::MAX),
                 configs: Bounded::new(MAX_CONFIGS, MAX_CONFIG_BYTES),
                 marks: Bounded::new(MAX_MARKS, usize::MAX),
                 next_token: 0,
@@ -304,6 +307,21 @@ impl LookupCache {
             inner.verdicts.insert(key, verdict.clone(), 0);
         }
         verdict
+    }
+
+    /// Keeps that config-service blocks an address.
+    pub(crate) fn block(&self, address: &str, asked_ms: i64, error: &Error) {
+        let error = error.clone();
+        let refusal = Refusal { asked_ms, error };
+        self.lock().blocked.insert(address.to_owned(), refusal, 0);
+    }
+
+    /// The refusal of an address that was blocked a moment ago.
+    pub(crate) fn blocked(&self, address: &str, now_ms: i64) -> Option<Error> {
+        let inner = self.lock();
+        let refusal = inner.blocked.get(&address.to_owned())?;
+        let fresh = (0..VERDICT_MAX_MS).contains(&(now_ms - refusal.asked_ms));
+        fresh.then(|| refusal.error.clone())
     }
 
     /// Keeps a refusal and drops the verdict that it ends.

@@ -175,13 +175,21 @@ impl<P: Ports, S: ConfigSource> Lookup<P, S> {
                     return Ok(verdict);
                 }
                 Look::Ask(token) => {
-                    let answer = self.ask(question).await;
+                    let answer = match self.blocked(question) {
+                        Some(error) => Err(error),
+                        None => self.ask(question).await,
+                    };
                     self.cache.done(&token);
                     return answer;
                 }
                 Look::Wait => wait.sleep(&self.clock).await?,
             }
         }
+    }
+
+    fn blocked(&self, question: &Question) -> Option<Error> {
+        let address = question.request.client_ip.as_deref()?;
+        self.cache.blocked(address, self.clock.now_ms())
     }
 
     fn refresh(&self, question: &Question) {
@@ -209,7 +217,15 @@ impl<P: Ports, S: ConfigSource> Lookup<P, S> {
         match answer {
             Ok(reply) => Ok(self.cache.store(question.key, asked_ms, reply)),
             Err(error) => {
-                self.cache.refuse(question.key, asked_ms, &error);
+                if error.code == Code::TooManyAuthFailures {
+                    // It says something about the address, not about the key.
+                    if let Some(address) = &question.request.client_ip {
+                        self.cache.block(address, asked_ms, &error);
+                    }
+                    self.cache.refresh_failed(question.key);
+                } else {
+                    self.cache.refuse(question.key, asked_ms, &error);
+                }
                 Err(error)
             }
         }

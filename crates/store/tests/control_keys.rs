@@ -51,6 +51,7 @@ fn session<'a>(session_id: &'a KeyId, parent: &'a KeyId, now: Timestamp) -> NewS
         pepper_id: "p1",
         last4: "xxxx",
         expires_at: now.plus_ms(12 * HOUR_MS),
+        secret_ends_at: None,
         created_by: "key:user00000001",
         now,
     }

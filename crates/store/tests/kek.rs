@@ -394,7 +394,7 @@ async fn workers_that_lack_the_key_are_told_from_those_without_keys_and_those_ne
         ("image-gen", "production", Some(r#"{"kek_ids":["k2"]}"#)),
         ("repo-agent", "", None),
     ] {
-        let insert = "INSERT INTO worker_registry (name, instance_id, version, git_sha, url, health_detail, registered_at, created_at) VALUES (?1, ?2, '1', 'x', 'u', ?3, ?4, ?4)";
+        let insert = "INSERT INTO worker_registry (name, instance_id, version, git_sha, url, health_detail, registered_at, created_at, by_platform) VALUES (?1, ?2, '1', 'x', 'u', ?3, ?4, ?4, 1)";
         let insert = Statement::new(insert)
             .bind(name)
             .bind(of)
@@ -418,6 +418,15 @@ async fn workers_that_lack_the_key_are_told_from_those_without_keys_and_those_ne
     lacking.sort();
     assert_eq!(lacking, all);
     assert_eq!(named(kek::unasked()).await, ["/repo-agent"]);
+    assert!(named(kek::lacking_elsewhere("k3")).await.is_empty());
+    // What organizations registered is named apart, whatever it says of itself.
+    let others = "UPDATE worker_registry SET by_platform = 0 WHERE instance_id = 'production' OR health_detail IS NULL";
+    run(&database, vec![Statement::new(others)]).await;
+    assert!(named(kek::lacking("k1")).await.is_empty());
+    assert!(named(kek::unasked()).await.is_empty());
+    let elsewhere = named(kek::lacking_elsewhere("k1")).await;
+    assert_eq!(elsewhere, ["production/image-gen"]);
+    assert!(named(kek::lacking_elsewhere("k2")).await.is_empty());
     let old = database
         .query(kek::count_workers_with_old_rows())
         .await
@@ -480,8 +489,8 @@ fn house(of_each: i64) -> SqliteDatabase {
     ] {
         database.with(|connection| {
             let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
-                INSERT INTO worker_registry (name, instance_id, version, git_sha, url, health_detail, registered_at, created_at) \
-                SELECT 'image-gen', ?2 || '-' || i, '1', 'x', 'u', ?3, ?4, ?4 FROM n";
+                INSERT INTO worker_registry (name, instance_id, version, git_sha, url, health_detail, registered_at, created_at, by_platform) \
+                SELECT 'image-gen', ?2 || w.by_platform || '-' || i, '1', 'x', 'u', ?3, ?4, ?4, w.by_platform FROM n CROSS JOIN (SELECT 0 AS by_platform UNION ALL SELECT 1) w";
             connection
                 .execute(sql, (of_each, place, detail, NOW.to_string()))
                 .unwrap();
@@ -497,6 +506,7 @@ async fn asking_the_workers_costs_the_same_in_a_large_house() {
         kek::lacking("k1"),
         kek::lacking("k2"),
         kek::unasked(),
+        kek::lacking_elsewhere("k2"),
         kek::count_workers_with_old_rows(),
         kek::list(None, 51),
         kek::list(Some(rotation(1).as_str()), 51),

@@ -44,6 +44,7 @@ async fn put(database: &SqliteDatabase, place: &str, name: &str, git_sha: &str, 
         openapi_url: None,
         openapi_sha256: None,
         capabilities: &capabilities,
+        by_platform: place.is_empty(),
         now,
     };
     database.batch(registry::register(&new)).await.unwrap();
@@ -333,58 +334,86 @@ async fn a_note_about_something_older_changes_nothing() {
     assert_eq!(row(&database, "", "console").await.health, Health::Healthy);
 }
 
+async fn note(database: &SqliteDatabase, place: &str, name: &str, after_ms: i64) {
+    let worker = row(database, place, name).await;
+    let checked = checked(&worker, Health::Healthy, NOW.plus_ms(after_ms));
+    let note = registry::note_check(&checked, worker.checked_at);
+    assert_eq!(database.query(note).await.unwrap().changes, 1);
+}
+
 #[tokio::test]
-async fn those_checked_longest_ago_are_due_first() {
+async fn those_of_the_platform_checked_longest_ago_are_due_first() {
     let database = seeded();
     everywhere(&database).await;
-    for (n, (place, name)) in [
-        ("production", "image-gen"),
-        ("", "console"),
-        ("development", "image-gen"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let worker = row(&database, place, name).await;
-        let checked = checked(&worker, Health::Healthy, NOW.plus_ms(n as i64));
-        database
-            .query(registry::note_check(&checked, None))
-            .await
-            .unwrap();
+    for name in ["admission", "image-gen"] {
+        put(&database, "", name, "a1", NOW).await;
     }
+    note(&database, "", "image-gen", 0).await;
+    note(&database, "", "console", 1).await;
     let due = async |before: i64, limit| {
-        names(&database, registry::due(NOW.plus_ms(before), limit)).await
+        let due = registry::due_of_platform(NOW.plus_ms(before), limit);
+        names(&database, due).await
     };
-    let mut never = due(0, 9).await;
-    never.sort();
-    assert_eq!(never, ["development/admission", "foreign/image-gen"]);
-    let all = due(3, 9).await;
+    assert_eq!(due(0, 9).await, ["/admission"]);
+    assert_eq!(due(2, 9).await, ["/admission", "/image-gen", "/console"]);
+    assert_eq!(due(2, 2).await, ["/admission", "/image-gen"]);
     assert_eq!(
-        all[2..],
-        ["production/image-gen", "/console", "development/image-gen"]
+        due(1, 9).await,
+        ["/admission", "/image-gen"],
+        "checked too lately"
     );
-    assert_eq!(due(3, 3).await[2..], ["production/image-gen"]);
-    assert_eq!(
-        due(2, 9).await.len(),
-        4,
-        "the newest was checked too lately"
-    );
-    database
-        .query(Statement::new(
-            "UPDATE instances SET status = 'deleted' WHERE instance_id = 'production'",
-        ))
-        .await
-        .unwrap();
-    assert_eq!(due(3, 9).await.len(), 4);
     // The order is that of the index, nothing is sorted.
-    let plan = database
-        .plan(&registry::due(NOW, 50).sql)
-        .unwrap()
-        .join("\n");
+    let plan = database.plan(&registry::due_of_platform(NOW, 50).sql);
+    let plan = plan.unwrap().join("\n");
     assert!(
-        plan.contains("worker_registry_by_check") && !plan.contains("TEMP B-TREE"),
+        plan.contains("worker_registry_of_platform") && !plan.contains("TEMP B-TREE"),
         "{plan}"
     );
+}
+
+#[tokio::test]
+async fn organizations_take_turns_with_those_checked_longest_ago() {
+    let database = seeded();
+    everywhere(&database).await;
+    note(&database, "production", "image-gen", 0).await;
+    note(&database, "development", "image-gen", 1).await;
+    note(&database, "foreign", "image-gen", 2).await;
+    let due = async |before: i64, each, limit| {
+        let due = registry::due_of_organizations(NOW.plus_ms(before), each, limit);
+        names(&database, due).await
+    };
+    let in_turn = [
+        "development/admission",
+        "foreign/image-gen",
+        "production/image-gen",
+        "development/image-gen",
+    ];
+    assert_eq!(due(3, 9, 9).await, in_turn);
+    assert_eq!(due(3, 9, 3).await, in_turn[..3]);
+    assert_eq!(due(3, 1, 9).await, in_turn[..2]);
+    assert_eq!(due(0, 9, 9).await, ["development/admission"]);
+    let deleted = "UPDATE instances SET status = 'deleted' WHERE instance_id = 'development'";
+    database.query(Statement::new(deleted)).await.unwrap();
+    let left = ["production/image-gen", "foreign/image-gen"];
+    assert_eq!(due(3, 9, 9).await, left);
+    // Another registration says whose it is.
+    let steal = "UPDATE worker_registry SET by_platform = 1 WHERE instance_id = 'foreign'";
+    database.query(Statement::new(steal)).await.unwrap();
+    assert_eq!(due(3, 9, 9).await, left[..1]);
+    put(&database, "foreign", "image-gen", "b2", NOW).await;
+    assert_eq!(
+        due(3, 9, 9).await,
+        ["foreign/image-gen", "production/image-gen"]
+    );
+    // Owners and their workers are found by the index, however many one has.
+    let plan = database.plan(&registry::due_of_organizations(NOW, 50, 50).sql);
+    for line in plan.unwrap() {
+        let walks = line.contains("SCAN")
+            && ["w", "x", "y", "z"]
+                .iter()
+                .any(|of| line.contains(&format!("SCAN {of} ")));
+        assert!(!walks, "{line}");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod project;
 mod provider_key;
 mod provider_secret;
 mod publish;
+mod reach;
 mod rebuild;
 mod registry;
 mod resolve;

@@ -4,7 +4,7 @@ use crate::common::{House, INSTANCE};
 use api_types::{InstanceId, Need};
 use errors::Code;
 use lookup::{Hints, kv};
-use platform::fakes::{START_MS, When, World};
+use platform::fakes::{FakeRandom, START_MS, When, World};
 use platform::{Clock, KvStore};
 
 fn house() -> House {
@@ -76,7 +76,7 @@ async fn refusals_are_remembered_for_five_seconds_and_questions_are_not() {
         (Code::Forbidden, 1),
         (Code::NotFound, 1),
         (Code::InstanceRequired, 10),
-        (Code::TooManyAuthFailures, 10),
+        (Code::TooManyAuthFailures, 1),
     ] {
         let house = house();
         house.source.state().refuse = Some(code);
@@ -88,6 +88,37 @@ async fn refusals_are_remembered_for_five_seconds_and_questions_are_not() {
         house.source.state().refuse = None;
         house.resolve().await.unwrap();
     }
+}
+
+/// A block is one of an address: another key from there costs no call, the same key from elsewhere is asked for.
+#[tokio::test]
+async fn a_blocked_address_is_remembered_and_nobody_elses_key_is() {
+    let house = house();
+    let (here, elsewhere) = ("203.0.113.9", "198.51.100.7");
+    house.source.state().refuse = Some(Code::TooManyAuthFailures);
+    let other = auth::key::mint(&FakeRandom::seeded(8)).api_key;
+    for key in [&house.key.api_key, &other, &other] {
+        let refused = house.resolve_from(here, key).await.unwrap_err();
+        assert_eq!(refused.code, Code::TooManyAuthFailures);
+    }
+    assert_eq!(house.calls().0, 1);
+    house.source.state().refuse = None;
+    let key = &house.key.api_key;
+    house.resolve_from(elsewhere, key).await.unwrap();
+    assert_eq!(house.calls().0, 2);
+    // A verdict that is there holds here too, and is not ended by what config-service says about an address.
+    house.resolve_from(here, key).await.unwrap();
+    house.clock().advance(3_000);
+    house.source.state().refuse = Some(Code::TooManyAuthFailures);
+    house.resolve_from(here, key).await.unwrap();
+    house.ports.background.drain().await;
+    house.resolve_from(elsewhere, key).await.unwrap();
+    house.clock().advance(2_000);
+    house.source.state().refuse = None;
+    let refused = house.resolve_from(here, key).await.unwrap_err();
+    assert_eq!(refused.code, Code::TooManyAuthFailures, "blocked 2 s ago");
+    house.clock().advance(3_000);
+    house.resolve_from(here, key).await.unwrap();
 }
 
 #[tokio::test]

@@ -228,13 +228,29 @@ impl House {
         raw: &Secret,
         need: Need,
     ) -> Result<Resolved> {
+        self.ask_from("203.0.113.9", hints, raw, need).await
+    }
+
+    /// By somebody at that address.
+    pub(crate) async fn resolve_from(&self, address: &str, raw: &Secret) -> Result<Resolved> {
+        self.ask_from(address, &Hints::default(), raw, Need::Instance)
+            .await
+    }
+
+    async fn ask_from(
+        &self,
+        address: &str,
+        hints: &Hints,
+        raw: &Secret,
+        need: Need,
+    ) -> Result<Resolved> {
         self.lookup()
             .resolve(
                 &self.presented,
                 raw,
                 hints,
                 need,
-                Some("203.0.113.9"),
+                Some(address),
                 &CallContext::default(),
             )
             .await

@@ -48,10 +48,12 @@ impl Filter {
 /// that can hold the asked times: before the last entry that is `SKEW_MS` too old all are too old, and behind the first
 /// that is as much too new all are too new. Then at most [`MAX_EXAMINED`] entries of the span are looked at: a page may be
 /// short and still not be the last.
+///
+/// A key that is restricted to instances finds what is about them or about no instance.
 pub fn list(chain: &ChainOf, caller: &KeyId, filter: &Filter, limit: i64) -> Statement {
     let (organization, id) = audit::organization(chain, caller);
     let target = match (&filter.target_type, &filter.target_id) {
-        (Some(_), Some(_)) => "AND a.target_type = ?12 AND a.target_id = ?13",
+        (Some(_), Some(_)) => "AND a.target_type = ?13 AND a.target_id = ?14",
         _ => "",
     };
     let statement = Statement {
@@ -61,12 +63,16 @@ pub fn list(chain: &ChainOf, caller: &KeyId, filter: &Filter, limit: i64) -> Sta
                coalesce((SELECT l.seq FROM audit_log l WHERE l.org_id = c.org_id AND l.at < ?2 ORDER BY l.at DESC LIMIT 1), 0) + 1 AS first, \
                min(coalesce(?4, 9007199254740991), coalesce((SELECT h.seq FROM audit_log h WHERE h.org_id = c.org_id AND h.at > ?3 ORDER BY h.at LIMIT 1), 9007199254740991)) AS below \
                FROM chain c), \
-             seen AS MATERIALIZED (SELECT a.seq, a.at, a.actor, a.action, a.target_type FROM audit_log a \
+             own AS MATERIALIZED (SELECT coalesce(p.instance_ids, k.instance_ids) AS ids FROM api_keys k \
+               LEFT JOIN api_keys p ON p.key_id = k.parent_key_id WHERE k.key_id = ?12), \
+             seen AS MATERIALIZED (SELECT a.seq, a.at, a.actor, a.action, a.target_type, a.instance_id FROM audit_log a \
                WHERE a.org_id = (SELECT org_id FROM span) {target} AND a.seq >= (SELECT first FROM span) AND a.seq < (SELECT below FROM span) \
                ORDER BY a.seq DESC LIMIT ?5), \
              found AS MATERIALIZED (SELECT s.seq FROM seen s WHERE s.at >= ?6 AND s.at <= ?7 AND (?8 IS NULL OR s.action = ?8) \
                AND (?9 IS NULL OR s.target_type = ?9) \
                AND (?10 IS NULL OR ?10 IN (json_extract(s.actor, '$.principal'), json_extract(s.actor, '$.user_id'), json_extract(s.actor, '$.session_id'))) \
+               AND ((SELECT ids FROM own) IS NULL OR s.instance_id IS NULL \
+                 OR s.instance_id IN (SELECT value FROM json_each((SELECT ids FROM own)))) \
                ORDER BY s.seq DESC LIMIT ?11) \
              SELECT e.edge, e.examined, (SELECT first FROM span) AS first, a.* \
              FROM (SELECT min(seq) AS edge, count(*) AS examined FROM seen) e LEFT JOIN found f ON 1 \
@@ -84,7 +90,8 @@ pub fn list(chain: &ChainOf, caller: &KeyId, filter: &Filter, limit: i64) -> Sta
     .bind(filter.action.as_ref())
     .bind(filter.target_type.as_ref())
     .bind(filter.actor.as_ref())
-    .bind(limit + 1);
+    .bind(limit + 1)
+    .bind(caller.as_str());
     match (&filter.target_type, &filter.target_id) {
         (Some(kind), Some(id)) => statement.bind(kind).bind(id),
         _ => statement,

@@ -178,33 +178,56 @@ pub fn end(rotation_id: &RotationId, state: RotationState, now: Timestamp) -> Ve
 /// Workers that [`lacking`] and [`unasked`] name at most.
 pub const MAX_WORKERS: i64 = 100;
 
-/// Workers whose last `/health` names their keys and not this one, as columns `name` and `instance_id`; workers that name
-/// no keys have none to lack. At most [`MAX_WORKERS`]: the lists of keys are few, so each is looked at once, and then
-/// only the workers of those that lack the key.
+/// Different lists of keys that one statement looks at. Workers of the house have a handful; somebody else's may say
+/// anything.
+const MAX_LISTS: i64 = 1_000;
+
+/// Workers of the platform whose last `/health` names their keys and not this one, as columns `name` and `instance_id`;
+/// workers that name no keys have none to lack. At most [`MAX_WORKERS`]: the lists of keys are few, so each is looked at
+/// once, and then only the workers of those that lack the key.
 pub fn lacking(to: &str) -> Statement {
+    lacking_in("worker_registry_platform_keys", "AND w.by_platform = 1", to)
+}
+
+/// The same of workers that organizations registered. Anybody's URL answers for those, so they stop nothing.
+pub fn lacking_elsewhere(to: &str) -> Statement {
+    lacking_in("worker_registry_by_keys", "AND w.by_platform = 0", to)
+}
+
+fn lacking_in(index: &str, whose: &str, to: &str) -> Statement {
     const NAMES_KEYS: &str = "json_type(w.health_detail, '$.kek_ids') = 'array'";
     const KEYS: &str = "json_extract(w.health_detail, '$.kek_ids')";
+    // Without the owner in the second index, its lists are those of all.
+    let listed = if index.contains("platform") {
+        whose
+    } else {
+        ""
+    };
+    let first = format!(
+        "SELECT min({KEYS}) FROM worker_registry w INDEXED BY {index} WHERE {NAMES_KEYS} {listed}"
+    );
     Statement::new(format!(
-        "WITH RECURSIVE lists (kek_ids) AS (SELECT min({KEYS}) FROM worker_registry w WHERE {NAMES_KEYS} UNION ALL \
-           SELECT (SELECT min({KEYS}) FROM worker_registry w WHERE {NAMES_KEYS} AND {KEYS} > l.kek_ids) FROM lists l WHERE l.kek_ids IS NOT NULL) \
-         SELECT w.name, w.instance_id FROM lists l CROSS JOIN worker_registry w INDEXED BY worker_registry_by_keys \
+        "WITH RECURSIVE lists (kek_ids) AS ({first} UNION ALL \
+           SELECT ({first} AND {KEYS} > l.kek_ids) FROM lists l WHERE l.kek_ids IS NOT NULL LIMIT {MAX_LISTS}) \
+         SELECT w.name, w.instance_id FROM lists l CROSS JOIN worker_registry w INDEXED BY {index} \
          WHERE l.kek_ids IS NOT NULL AND NOT EXISTS (SELECT 1 FROM json_each(l.kek_ids) k WHERE k.value = ?1) \
-           AND {NAMES_KEYS} AND {KEYS} = l.kek_ids LIMIT {MAX_WORKERS}"
+           AND {NAMES_KEYS} {whose} AND {KEYS} = l.kek_ids LIMIT {MAX_WORKERS}"
     ))
     .bind(to)
 }
 
-/// Workers that were never asked, as columns `name` and `instance_id`, by name; at most [`MAX_WORKERS`].
+/// Workers of the platform that were never asked, as columns `name` and `instance_id`, by name; at most [`MAX_WORKERS`].
 pub fn unasked() -> Statement {
     Statement::new(format!(
-        "SELECT w.name, w.instance_id FROM worker_registry w WHERE w.health_detail IS NULL ORDER BY w.name, w.instance_id LIMIT {MAX_WORKERS}"
+        "SELECT w.name, w.instance_id FROM worker_registry w WHERE w.health_detail IS NULL AND w.by_platform = 1 \
+         ORDER BY w.name, w.instance_id LIMIT {MAX_WORKERS}"
     ))
 }
 
-/// Workers whose last `/health` told of values under another key than their current one, as column `n`.
+/// Workers of the platform whose last `/health` told of values under another key than their current one, as column `n`.
 pub fn count_workers_with_old_rows() -> Statement {
     Statement::new(
-        "SELECT count(*) AS n FROM worker_registry WHERE json_extract(health_detail, '$.old_kek_rows') > 0",
+        "SELECT count(*) AS n FROM worker_registry WHERE json_extract(health_detail, '$.old_kek_rows') > 0 AND by_platform = 1",
     )
 }
 

@@ -74,10 +74,12 @@ pub struct WorkerRow {
     pub checked_at: Option<Timestamp>,
     /// When it was last registered.
     pub registered_at: Timestamp,
+    /// Whether a superadmin did so: then it is deployed by the platform, wherever it serves.
+    pub by_platform: bool,
 }
 
 const COLUMNS: &str = "w.instance_id, w.name, w.version, w.git_sha, w.url, w.openapi_url, w.openapi_sha256, w.capabilities, \
-     w.health, w.health_since, w.health_reason, w.health_detail, w.failures, w.successes, w.checked_at, w.registered_at";
+     w.health, w.health_since, w.health_reason, w.health_detail, w.failures, w.successes, w.checked_at, w.registered_at, w.by_platform";
 
 /// Workers of the platform serve everybody; those of an instance are seen by who may use the instance.
 const SEEN: &str = "WITH who AS (SELECT k.instance_ids, k.user_id, u.role, u.org_id AS own_org, p.instance_id AS own_instance \
@@ -127,6 +129,7 @@ impl WorkerRow {
             successes: columns::int(row, "successes")?,
             checked_at: columns::time_or_null(row, "checked_at")?,
             registered_at: columns::time(row, "registered_at")?,
+            by_platform: row.flag("by_platform"),
         })
     }
 }
@@ -263,6 +266,8 @@ pub struct Registration<'a> {
     pub openapi_sha256: Option<&'a str>,
     /// What it can do.
     pub capabilities: &'a [String],
+    /// Whether a superadmin registers it.
+    pub by_platform: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -272,8 +277,8 @@ pub struct Registration<'a> {
 pub fn register(new: &Registration<'_>) -> Vec<Statement> {
     let (place, now) = (place(new.instance_id), new.now.to_string());
     let put = Statement::new(
-        "INSERT INTO worker_registry AS w (instance_id, name, version, git_sha, url, openapi_url, openapi_sha256, capabilities, health_since, registered_at, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9) \
+        "INSERT INTO worker_registry AS w (instance_id, name, version, git_sha, url, openapi_url, openapi_sha256, capabilities, health_since, registered_at, created_at, by_platform, org_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?10, coalesce((SELECT i.org_id FROM instances i WHERE i.instance_id = ?1), '')) \
          ON CONFLICT (instance_id, name) DO UPDATE SET version = excluded.version, git_sha = excluded.git_sha, url = excluded.url, \
            openapi_url = excluded.openapi_url, openapi_sha256 = excluded.openapi_sha256, capabilities = excluded.capabilities, \
            health = iif(w.git_sha = excluded.git_sha AND w.url = excluded.url, w.health, 'unknown'), \
@@ -282,7 +287,7 @@ pub fn register(new: &Registration<'_>) -> Vec<Statement> {
            failures = iif(w.git_sha = excluded.git_sha AND w.url = excluded.url, w.failures, 0), \
            successes = iif(w.git_sha = excluded.git_sha AND w.url = excluded.url, w.successes, 0), \
            checked_at = iif(w.git_sha = excluded.git_sha AND w.url = excluded.url, w.checked_at, NULL), \
-           registered_at = excluded.registered_at",
+           registered_at = excluded.registered_at, by_platform = excluded.by_platform, org_id = excluded.org_id",
     )
     .bind(place)
     .bind(new.name)
@@ -292,7 +297,8 @@ pub fn register(new: &Registration<'_>) -> Vec<Statement> {
     .bind(new.openapi_url)
     .bind(new.openapi_sha256)
     .bind(serde_json::json!(new.capabilities).to_string())
-    .bind(&now);
+    .bind(&now)
+    .bind(new.by_platform);
     let version = Statement::new(
         "INSERT INTO worker_versions (instance_id, name, version, git_sha, registered_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5) \
          ON CONFLICT (instance_id, name, version) DO UPDATE SET git_sha = excluded.git_sha, registered_at = excluded.registered_at",
@@ -321,16 +327,49 @@ pub fn versions(instance_id: Option<&InstanceId>, name: &str) -> Statement {
     .bind(name)
 }
 
-/// Workers whose last check is before that time, never checked ones first, then the oldest; those of deleted instances
-/// are left out.
-pub fn due(checked_before: Timestamp, limit: i64) -> Statement {
+/// Workers of that table alias whose last check is before `?1`; those of deleted instances are left out.
+macro_rules! due {
+    ($alias:literal) => {
+        concat!(
+            "(",
+            $alias,
+            ".checked_at IS NULL OR ",
+            $alias,
+            ".checked_at < ?1) AND (",
+            $alias,
+            ".instance_id = '' \
+              OR EXISTS (SELECT 1 FROM instances i WHERE i.instance_id = ",
+            $alias,
+            ".instance_id AND i.status <> 'deleted'))"
+        )
+    };
+}
+
+/// Workers of the platform that are due, never checked ones first, then the oldest.
+pub fn due_of_platform(checked_before: Timestamp, limit: i64) -> Statement {
+    const DUE: &str = due!("w");
     Statement::new(format!(
-        "SELECT {COLUMNS} FROM worker_registry w INDEXED BY worker_registry_by_check \
-         WHERE (w.checked_at IS NULL OR w.checked_at < ?1) \
-           AND (w.instance_id = '' OR EXISTS (SELECT 1 FROM instances i WHERE i.instance_id = w.instance_id AND i.status <> 'deleted')) \
-         ORDER BY w.checked_at LIMIT ?2"
+        "SELECT {COLUMNS} FROM worker_registry w INDEXED BY worker_registry_of_platform \
+         WHERE w.by_platform = 1 AND {DUE} ORDER BY w.checked_at LIMIT ?2"
     ))
     .bind(checked_before.to_string())
+    .bind(limit)
+}
+
+/// Workers that organizations registered and that are due: of each organization `each` at most, the oldest, and the
+/// organizations take turns, so that none waits for the workers of another.
+pub fn due_of_organizations(checked_before: Timestamp, each: i64, limit: i64) -> Statement {
+    const DUE: &str = due!("x");
+    const FIRST: &str = "SELECT min(y.org_id) FROM worker_registry y INDEXED BY worker_registry_of_organization WHERE y.by_platform = 0";
+    Statement::new(format!(
+        "WITH RECURSIVE owners (org_id) AS ({FIRST} UNION ALL SELECT ({FIRST} AND y.org_id > o.org_id) FROM owners o WHERE o.org_id IS NOT NULL), \
+         turns AS (SELECT z.rowid AS id, z.checked_at, row_number() OVER (PARTITION BY z.org_id ORDER BY z.checked_at) AS turn \
+           FROM owners o CROSS JOIN worker_registry z ON z.rowid IN (SELECT x.rowid FROM worker_registry x INDEXED BY worker_registry_of_organization \
+             WHERE x.by_platform = 0 AND x.org_id = o.org_id AND {DUE} ORDER BY x.checked_at LIMIT ?2)) \
+         SELECT {COLUMNS} FROM turns t CROSS JOIN worker_registry w ON w.rowid = t.id ORDER BY t.turn, t.checked_at LIMIT ?3"
+    ))
+    .bind(checked_before.to_string())
+    .bind(each)
     .bind(limit)
 }
 

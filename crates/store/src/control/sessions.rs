@@ -133,6 +133,8 @@ pub struct NewSession<'a> {
     pub last4: &'a str,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// When the secret that opens it ends, if that is not the current one.
+    pub secret_ends_at: Option<Timestamp>,
     /// Principal.
     pub created_by: &'a str,
     /// Now.
@@ -184,8 +186,8 @@ pub fn create(new: &NewSession<'_>) -> Vec<Statement> {
             ],
         },
         Statement::new(
-            "INSERT INTO api_keys (key_id, user_id, kind, parent_key_id, name, key_hash, pepper_id, last4, scopes, instance_ids, expires_at, created_by, created_at) \
-             SELECT ?1, p.user_id, 'session', p.key_id, ?3, ?4, ?5, ?6, p.scopes, p.instance_ids, ?7, ?8, ?9 FROM api_keys p WHERE p.key_id = ?2",
+            "INSERT INTO api_keys (key_id, user_id, kind, parent_key_id, name, key_hash, pepper_id, last4, scopes, instance_ids, expires_at, created_by, created_at, secret_ends_at) \
+             SELECT ?1, p.user_id, 'session', p.key_id, ?3, ?4, ?5, ?6, p.scopes, p.instance_ids, ?7, ?8, ?9, ?10 FROM api_keys p WHERE p.key_id = ?2",
         )
         .bind(new.session_id.as_str())
         .bind(parent)
@@ -195,7 +197,8 @@ pub fn create(new: &NewSession<'_>) -> Vec<Statement> {
         .bind(new.last4)
         .bind(ends)
         .bind(new.created_by)
-        .bind(now),
+        .bind(now)
+        .bind(new.secret_ends_at.map(|at| at.to_string())),
     ]
 }
 

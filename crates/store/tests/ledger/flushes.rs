@@ -2,12 +2,11 @@
 
 use crate::support::*;
 use api_types::{
-    AttemptState, InstanceId, JobState, LeaseId, OutboxRow, Outcome, Timestamp, UsagePhase,
-    UsageRow, Work,
+    InstanceId, JobState, LeaseId, OutboxRow, Outcome, Timestamp, UsagePhase, UsageRow, Work,
 };
 use platform::{Database, SqlValue, Statement};
 use proptest::prelude::*;
-use store::ledger::{flush, forget_expired_claims, forget_old_rejects, job};
+use store::ledger::{flush, job};
 
 #[tokio::test]
 async fn a_job_comes_back_as_it_was_flushed() {
@@ -225,43 +224,6 @@ WHERE images_fts MATCH ?1",
         "INSERT INTO images_fts (images_fts) VALUES ('integrity-check')",
     )
     .await;
-}
-
-#[tokio::test]
-async fn no_statement_scans_a_table_that_grows() {
-    let database = database();
-    let mut statements: Vec<String> = flush(&[succeeded(1), running(2), {
-        let mut row = running(3);
-        row.attempt.state = AttemptState::Handover;
-        row
-    }])
-    .into_iter()
-    .map(|statement| statement.sql.into_owned())
-    .collect();
-    statements.extend([
-        forget_expired_claims(0).sql.into_owned(),
-        forget_old_rejects(0).sql.into_owned(),
-        "SELECT name, instance_id FROM limiter_objects WHERE name > 'a' AND name < 'b'".to_owned(),
-        "SELECT job_id FROM jobs WHERE job_id = 'a' AND instance_id = 'b'".to_owned(),
-        "SELECT job_id FROM jobs WHERE instance_id = 'a' ORDER BY created_at DESC LIMIT 50".to_owned(),
-        "SELECT job_id FROM jobs WHERE instance_id = 'a' AND project_id = 'p' ORDER BY created_at DESC LIMIT 50".to_owned(),
-        "SELECT log_id FROM usage_logs WHERE job_id = 'a'".to_owned(),
-        "SELECT log_id FROM usage_logs WHERE instance_id = 'a' AND timestamp > 5".to_owned(),
-        "SELECT image_id FROM images WHERE instance_id = 'a' AND project_id = 'p' ORDER BY created_at DESC LIMIT 50".to_owned(),
-        "SELECT image_id FROM images WHERE image_id = 'a'".to_owned(),
-    ]);
-    for sql in statements {
-        for line in database.plan(&sql).unwrap() {
-            let scans = line.contains("SCAN")
-                && !line.contains("VIRTUAL TABLE")
-                && !line.contains("json_each")
-                && !line.contains("late");
-            assert!(
-                !scans && !line.contains("TEMP B-TREE FOR ORDER BY"),
-                "{sql}\n{line}"
-            );
-        }
-    }
 }
 
 /// Every insert touches the row and each index that covers it; counted from the schema, because SQLite's own count

@@ -5,5 +5,6 @@
 )]
 
 mod flushes;
+mod plans;
 mod support;
 mod upkeep;

@@ -2,7 +2,10 @@
 //!
 //! In scope: for whom, with which scopes and instances. Out of scope: form and hash of keys (`auth`).
 
-use super::{check_end, check_grantable, check_instance_ids, check_own, check_scopes, check_times};
+use super::{
+    check_end, check_every_scope, check_grantable, check_instance_ids, check_own, check_scopes,
+    check_times, end_of_shown,
+};
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
 use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
@@ -98,6 +101,7 @@ impl CreateApiKey {
         // One that the owner's role does not allow would sleep in the key until the role is a higher one.
         let named = scopes.iter().copied().filter(|scope| *scope != Scope::All);
         check_own(decision.auth, named)?;
+        check_every_scope(&Bounds::read(&decision.rows(3))?, &scopes)?;
         Ok(scopes)
     }
 
@@ -199,7 +203,7 @@ impl Change for CreateApiKey {
         let name = fields::name("name", &wanted.name)?;
         check_times(wanted.expires_at, decision.now)?;
         let bounds = Bounds::read(&decision.rows(3))?;
-        check_end(bounds.expires_at, wanted.expires_at)?;
+        check_end(end_of_shown(decision.auth, &bounds), wanted.expires_at)?;
         check_instance_ids(wanted.instance_ids.as_deref())?;
         let quota = match &owner {
             Owner::User(user) if user.status != "active" => {

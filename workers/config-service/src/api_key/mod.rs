@@ -21,12 +21,12 @@ pub(crate) use rotate::rotate;
 
 use crate::fields;
 use crate::principal::effective_scopes;
-use api_types::{AuthContext, InstanceId, OrgId, Role, Scope, Timestamp};
+use api_types::{AuthContext, InstanceId, KeyRef, OrgId, Role, Scope, SecretVersion, Timestamp};
 use auth::permission::Target;
 use errors::{Code, Error, Result};
 use platform::Rows;
 use serde_json::{Value, json};
-use store::control::api_keys::{Grantable, KeyView};
+use store::control::api_keys::{Bounds, Grantable, KeyView};
 
 /// The longest life of a key, in milliseconds: five years.
 const MAX_LIFE_MS: i64 = 5 * 365 * 86_400_000;
@@ -90,7 +90,36 @@ fn check_own(auth: &AuthContext, scopes: impl IntoIterator<Item = Scope>) -> Res
     }
 }
 
-/// A key that ends gives no key that outlives it. `end` is that of the caller's key, `wanted` that of the other.
+/// `*` holds what a later role of the owner allows, so only who holds it gives it.
+///
+/// # Errors
+/// 403 `scope_missing`.
+fn check_every_scope(bounds: &Bounds, scopes: &[Scope]) -> Result<()> {
+    if bounds.every_scope || !scopes.contains(&Scope::All) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::ScopeMissing,
+        "A key without the scope * gives no key that has it.",
+    )
+    .with_hint("Name the scopes.")
+    .with_detail("scope", Scope::All.as_str()))
+}
+
+/// When the credential ends that the caller shows: its key, or its secret where that ends before, also through a session
+/// that such a secret opened.
+fn end_of_shown(auth: &AuthContext, bounds: &Bounds) -> Option<Timestamp> {
+    let previous = |key: &&KeyRef| key.secret == SecretVersion::Previous;
+    let secret = auth.key.as_ref().filter(previous);
+    let ends = [
+        bounds.expires_at,
+        bounds.secret_ends_at,
+        secret.and_then(|key| key.expires_at),
+    ];
+    ends.into_iter().flatten().min()
+}
+
+/// A key that ends gives no key that outlives it. `end` is that of what the caller shows, `wanted` that of the other.
 ///
 /// # Errors
 /// 403 `forbidden`.

@@ -1,9 +1,10 @@
 //! `POST /api-key/{key_id}/rotate`: another secret for the same key, shown once.
 //!
+//! The sessions that the old secret opened end with it; only the one that rotates goes on, which is the person who does.
 //! A lost answer is not a lost key: as long as the new secret was never used, rotating again replaces it and leaves the
 //! old secret and its end alone.
 
-use super::{check_end, check_live, check_scopes, target};
+use super::{check_end, check_every_scope, check_live, check_scopes, end_of_shown, target};
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
 use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
@@ -55,7 +56,8 @@ struct RotateApiKey {
 fn check_within(auth: &AuthContext, bounds: &Bounds, key: &KeyView) -> Result<()> {
     let role = key.owner_role.unwrap_or(Role::User);
     check_scopes(auth, &key.scopes, role, key.project_id.is_some())?;
-    check_end(bounds.expires_at, key.expires_at)?;
+    check_every_scope(bounds, &key.scopes)?;
+    check_end(end_of_shown(auth, bounds), key.expires_at)?;
     let Some(own) = &bounds.instance_ids else {
         return Ok(());
     };
@@ -83,6 +85,24 @@ enum Plan {
     Overlap(Timestamp),
 }
 
+/// 409: another secret ends at `end`; `by_previous` where it is the one that was shown.
+fn in_progress(end: Timestamp, by_previous: bool) -> Error {
+    let (public, hint) = if by_previous {
+        (
+            "This key has a newer secret, and the one shown ends.",
+            "Rotate with the current secret, or with another key.",
+        )
+    } else {
+        (
+            "The new secret is in use and the previous one still works.",
+            "Wait until previous_expires_at, or end the previous secret now with \"force\": true.",
+        )
+    };
+    Error::new(Code::RotationInProgress, public)
+        .with_hint(hint)
+        .with_detail("previous_expires_at", json!(end))
+}
+
 /// `used`: the current secret was used. `by_previous`: the caller showed the previous secret.
 ///
 /// # Errors
@@ -100,19 +120,7 @@ fn plan(
     }
     match previous {
         // Forcing ends the previous secret, so who has only that one must not: it would take the key over.
-        Some(end) if !wanted.force || by_previous => {
-            let hint = if by_previous {
-                "Rotate with the current secret, or with another key."
-            } else {
-                "Wait until previous_expires_at, or end the previous secret now with \"force\": true."
-            };
-            Err(Error::new(
-                Code::RotationInProgress,
-                "The new secret is in use and the previous one still works.",
-            )
-            .with_hint(hint)
-            .with_detail("previous_expires_at", json!(end)))
-        }
+        Some(end) if !wanted.force || by_previous => Err(in_progress(end, by_previous)),
         _ => {
             let end = now.plus_ms(i64::from(wanted.overlap_s) * 1_000);
             Ok(Plan::Overlap(
@@ -147,8 +155,10 @@ impl Change for RotateApiKey {
     fn decide(&self, decision: &Decision<'_>) -> Result<Outcome> {
         let key = KeyView::read(&decision.rows(0))?.ok_or_else(fields::missing)?;
         let (auth, now) = (decision.auth, decision.now);
-        if auth.principal != format!("key:{}", self.key_id) {
-            check_within(auth, &Bounds::read(&decision.rows(1))?, &key)?;
+        let bounds = Bounds::read(&decision.rows(1))?;
+        let own = auth.principal == format!("key:{}", self.key_id);
+        if !own {
+            check_within(auth, &bounds, &key)?;
         }
         let wanted: Wanted = self.body.parse()?;
         if wanted.overlap_s > MAX_OVERLAP_S {
@@ -162,6 +172,11 @@ impl Change for RotateApiKey {
         let by = |secret| shown.is_some_and(|own| own.secret == secret);
         // A secret that rotates itself was used, if for the first time: then the row was read a moment too early.
         let used = by(SecretVersion::Current) || key.secret_first_used_at.is_some();
+        // A session that the previous secret opened may not even replace a secret that is not used yet: with the new one
+        // it would outlive what opened it. A secret may, because a client that lost the answer has no other.
+        if let Some(end) = bounds.secret_ends_at.filter(|_| own) {
+            return Err(in_progress(end, true));
+        }
         let plan = plan(&key, used, by(SecretVersion::Previous), &wanted, now)?;
         let pepper = decision.settings.peppers()?.current();
         let minted = &self.minted;
@@ -172,19 +187,22 @@ impl Change for RotateApiKey {
             last4: &minted.last4,
             now,
         };
-        let (write, previous) = match plan {
-            Plan::ReplaceUnused(previous) => (api_keys::replace_unused(&new), previous),
-            Plan::Overlap(end) => (
-                api_keys::rotate(&new, Some(end).filter(|end| *end > now)),
-                Some(end),
-            ),
+        let mut statements = vec![api_keys::guard_secret(&self.key_id, key.version, used)];
+        let previous = match plan {
+            Plan::ReplaceUnused(previous) => {
+                statements.push(api_keys::replace_unused(&new));
+                previous
+            }
+            Plan::Overlap(end) => {
+                let own_session = auth.key.as_ref().map(|own| &own.key_id);
+                statements.push(api_keys::rotate(&new, Some(end).filter(|end| *end > now)));
+                statements.push(api_keys::end_sessions(&self.key_id, own_session, end, now));
+                Some(end)
+            }
         };
         let (version, secret_version) = (key.version + 1, key.secret_version + 1);
         Ok(Outcome {
-            statements: vec![
-                api_keys::guard_secret(&self.key_id, key.version, used),
-                write,
-            ],
+            statements,
             audited: Some(Audited {
                 target_type: "api_key",
                 target_id: self.key_id.to_string(),
@@ -214,7 +232,8 @@ impl Change for RotateApiKey {
 ///    (403; not for a project key, which cannot have it).
 /// 2. Nothing that the caller's own key cannot do (403).
 /// 3. `overlap_s` of 0 to 604,800 (400).
-/// 4. The key works; no rotation is in progress whose new secret is in use, unless forced (409).
+/// 4. The key works; no rotation is in progress whose new secret is in use, unless forced (409). A session that the
+///    previous secret opened rotates it never (409).
 ///
 /// 200; repeated with the same `Idempotency-Key` for 10 minutes.
 pub(crate) async fn rotate<P: Ports, G: AbuseGuard>(

@@ -61,7 +61,12 @@ impl<P: Ports, G: AbuseGuard> Change for StartKekRotation<'_, P, G> {
 
     fn reads(&self, _caller: &Presented, _now: Timestamp) -> Vec<Statement> {
         let to = self.body.text("to").unwrap_or_default();
-        let mut reads = vec![kek::running(), kek::lacking(to), kek::unasked()];
+        let mut reads = vec![
+            kek::running(),
+            kek::lacking(to),
+            kek::unasked(),
+            kek::lacking_elsewhere(to),
+        ];
         reads.extend(Facts::reads(&self.deps.settings));
         reads
     }
@@ -110,7 +115,7 @@ impl<P: Ports, G: AbuseGuard> Change for StartKekRotation<'_, P, G> {
             created_at: decision.now,
             ended_at: None,
         };
-        let counts: Vec<Rows> = decision.rows.iter().skip(3).cloned().collect();
+        let counts: Vec<Rows> = decision.rows.iter().skip(4).cloned().collect();
         let facts = Facts {
             remaining: None,
             ..Facts::read(decision.settings, &counts)
@@ -118,6 +123,8 @@ impl<P: Ports, G: AbuseGuard> Change for StartKekRotation<'_, P, G> {
         let mut body = shown(&rotation, &facts);
         if let Some(members) = body.as_object_mut() {
             members.insert("unasked_workers".into(), json!(unasked));
+            let elsewhere = workers(&decision.rows(3));
+            members.insert("lacking_workers".into(), json!(elsewhere));
         }
         Ok(Outcome {
             statements: kek::create(
@@ -144,7 +151,7 @@ impl<P: Ports, G: AbuseGuard> Change for StartKekRotation<'_, P, G> {
 ///
 /// 1. Role superadmin, scope `platform:write` (403).
 /// 2. `to` is deployed here (400).
-/// 3. None is running, no registered worker lacks the key (409).
+/// 3. None is running, no worker that the platform registered lacks the key (409).
 /// 4. Row and audit entry in one batch.
 ///
 /// 201. The sweeper goes on with it by itself.

@@ -58,7 +58,10 @@ pub(super) fn schemas() -> Value {
         "StartKekRotation": strict(&[("to", text()), ("dry_run?", json!({"type": "boolean", "default": false}))]),
         "StartedKekRotation": rotation(&[("unasked_workers", json!({
             "type": "array", "items": {"type": "string"}, "maxItems": 100,
-            "description": "Registered workers whose health nobody knows yet; at most 100 are named.",
+            "description": "Workers of the platform whose health nobody knows yet; at most 100 are named.",
+        })), ("lacking_workers", json!({
+            "type": "array", "items": {"type": "string"}, "maxItems": 100,
+            "description": "Workers that organizations registered and that say they lack the key; at most 100 are named.",
         }))]),
         "KekRotation": rotation(&[]),
         "KekRotationList": list_of("KekRotation"),

@@ -8,6 +8,7 @@ use crate::deps::Deps;
 use crate::fields;
 use crate::page::word;
 use crate::patch::{Members, changes, merge};
+use crate::reach::check_unrestricted;
 use api_types::{OrgId, Role, Timestamp};
 use auth::permission::{Operation, Target, config_service};
 use axum::extract::State;
@@ -17,6 +18,7 @@ use middleware::{Context, IfMatch, Path, Presented, parse_json};
 use platform::{Ports, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::control::api_keys::{self, Bounds};
 use store::control::audit::ChainOf;
 use store::control::organizations::{self, OrganizationRow};
 
@@ -62,8 +64,11 @@ impl Change for PatchOrganization {
         String::new()
     }
 
-    fn reads(&self, _caller: &Presented, _now: Timestamp) -> Vec<Statement> {
-        vec![organizations::by_id(&self.org_id)]
+    fn reads(&self, caller: &Presented, _now: Timestamp) -> Vec<Statement> {
+        vec![
+            organizations::by_id(&self.org_id),
+            api_keys::bounds(&caller.key.key_id),
+        ]
     }
 
     fn target(&self, decision: &Decision<'_>) -> Result<Target> {
@@ -80,6 +85,9 @@ impl Change for PatchOrganization {
         let status = word(edited.status);
         if status != row.status && decision.auth.role != Role::Superadmin {
             return Err(fields::role_required("superadmin"));
+        }
+        if status != row.status {
+            check_unrestricted(&Bounds::read(&decision.rows(1))?)?;
         }
         let name = fields::name("name", &edited.name)?;
         let billing_email = fields::email("billing_email", &edited.billing_email)?;
@@ -126,7 +134,7 @@ impl Change for PatchOrganization {
 /// Changes an organization; `status` `suspended` stops all of its keys.
 ///
 /// 1. Role admin of the organization (404, 403), scope `config:write` (403); `status` by a superadmin
-///    only (403).
+///    only, with a key that is restricted to no instances (403).
 /// 2. `name`, `billing_email`, `status` (400).
 /// 3. `If-Match` (428, 412).
 ///

@@ -8,7 +8,7 @@ use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
 use crate::deps::Deps;
 use crate::fields;
 use crate::patch;
-use api_types::{InstanceId, Timestamp, url_guard};
+use api_types::{InstanceId, Role, Timestamp, url_guard};
 use auth::chain::canonical_json;
 use auth::permission::{Operation, Target, config_service};
 use axum::extract::State;
@@ -128,13 +128,19 @@ fn told(worker: &WorkerRow) -> Value {
     json!({
         "version": worker.version, "git_sha": worker.git_sha, "url": worker.url,
         "openapi_url": worker.openapi_url, "openapi_sha256": worker.openapi_sha256,
-        "capabilities": worker.capabilities,
+        "capabilities": worker.capabilities, "by_platform": worker.by_platform,
     })
 }
 
 impl RegisterWorker {
     /// The row after the registration.
-    fn row(&self, wanted: Wanted, old: Option<&WorkerRow>, now: Timestamp) -> WorkerRow {
+    fn row(
+        &self,
+        wanted: Wanted,
+        old: Option<&WorkerRow>,
+        by_platform: bool,
+        now: Timestamp,
+    ) -> WorkerRow {
         let same_build = old.filter(|old| old.git_sha == wanted.git_sha && old.url == wanted.url);
         let base = WorkerRow {
             instance_id: wanted.instance_id,
@@ -153,6 +159,7 @@ impl RegisterWorker {
             successes: 0,
             checked_at: None,
             registered_at: now,
+            by_platform,
         };
         match same_build {
             None => base,
@@ -227,7 +234,8 @@ impl Change for RegisterWorker {
         wanted.check(decision.settings.is_local())?;
         let old = WorkerRow::read(&decision.rows(0))?;
         let now = decision.now;
-        let new = self.row(wanted, old.as_ref(), now);
+        let by_platform = decision.auth.role == Role::Superadmin;
+        let new = self.row(wanted, old.as_ref(), by_platform, now);
         let place = self.instance_id.as_ref();
         let mut statements = Vec::new();
         let (before, after, answer) = if let Some(old) = &old {
@@ -257,6 +265,7 @@ impl Change for RegisterWorker {
             openapi_url: new.openapi_url.as_deref(),
             openapi_sha256: new.openapi_sha256.as_deref(),
             capabilities: &new.capabilities,
+            by_platform,
             now,
         }));
         Ok(Outcome {

@@ -5,7 +5,7 @@ use crate::answer::Answer;
 use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
 use crate::deps::Deps;
 use crate::fields;
-use api_types::{PrincipalKind, Timestamp};
+use api_types::{PrincipalKind, SecretVersion, Timestamp};
 use auth::chain::canonical_json;
 use auth::key::MintedKey;
 use auth::permission::{Operation, Target, config_service};
@@ -89,6 +89,9 @@ impl Change for CreateSession {
             pepper_id: pepper.id(),
             last4: &minted.last4,
             expires_at,
+            secret_ends_at: parent
+                .expires_at
+                .filter(|_| parent.secret == SecretVersion::Previous),
             created_by: &auth.principal,
             now,
         });

@@ -8,6 +8,7 @@ use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
 use crate::deps::Deps;
 use crate::fields;
 use crate::page::word;
+use crate::reach::check_gives_role;
 use api_types::{InstanceId, OrgId, Role, Timestamp, UserId};
 use auth::chain::canonical_json;
 use auth::permission::{Operation, Target, config_service};
@@ -19,6 +20,7 @@ use platform::{Ports, Statement};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::control::access::{self, Standing};
+use store::control::api_keys::{self, Bounds};
 use store::control::audit::ChainOf;
 use store::control::guard::Quota;
 use store::control::organizations::{self, OrganizationRow};
@@ -71,6 +73,7 @@ impl Change for CreateUser {
             Quota::Users.count_in(org, caller),
             access::standing(&self.user_id, org, caller, &self.instance_ids),
             access::of_organization(org, caller),
+            api_keys::bounds(caller),
         ]
     }
 
@@ -106,6 +109,11 @@ impl Change for CreateUser {
                 Error::invalid_field("org_id", "must name the organization of the user")
             })?),
         };
+        check_gives_role(
+            decision.auth,
+            &Bounds::read(&decision.rows(4))?,
+            wanted.role,
+        )?;
         if wanted.role != Role::User && !wanted.instance_ids.is_empty() {
             return Err(Error::invalid_field(
                 "instance_ids",
@@ -179,7 +187,7 @@ impl Change for CreateUser {
 /// Creates a user.
 ///
 /// 1. Role admin of the organization (404, 403), scope `config:write` (403); role superadmin by a
-///    superadmin only (403).
+///    superadmin only, a role above user by a key of no instances with all scopes of that role (403).
 /// 2. `email`, `role`, `name` (400); instances of the organization (404) that the key reaches (403).
 /// 3. At most 1,000 an organization and 500 an instance, the e-mail is free in the organization (409).
 ///

@@ -5,6 +5,7 @@ use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
 use crate::change::{Audited, Change, Decision, Demand, Outcome};
 use crate::deps::Deps;
+use crate::reach::check_unrestricted;
 use api_types::{Timestamp, UserId};
 use auth::permission::{Operation, Target, config_service};
 use axum::extract::State;
@@ -13,8 +14,9 @@ use errors::{Code, Error, Result};
 use middleware::{Context, IfMatch, Path, Presented};
 use platform::{Ports, Statement};
 use serde_json::json;
+use store::control::api_keys::{self, Bounds};
 use store::control::audit::ChainOf;
-use store::control::{access, api_keys, users};
+use store::control::{access, users};
 
 struct DeleteUser {
     user_id: UserId,
@@ -31,10 +33,11 @@ impl Change for DeleteUser {
         String::new()
     }
 
-    fn reads(&self, _caller: &Presented, _now: Timestamp) -> Vec<Statement> {
+    fn reads(&self, caller: &Presented, _now: Timestamp) -> Vec<Statement> {
         vec![
             users::by_id(&self.user_id),
             users::administered_without(&self.user_id),
+            api_keys::bounds(&caller.key.key_id),
         ]
     }
 
@@ -44,6 +47,7 @@ impl Change for DeleteUser {
 
     fn decide(&self, decision: &Decision<'_>) -> Result<Outcome> {
         let user = known(decision.auth, &decision.rows(0))?;
+        check_unrestricted(&Bounds::read(&decision.rows(2))?)?;
         decision.check_version(user.version, || shown(&user))?;
         if is_own(decision.auth, &user.user_id) {
             return Err(Error::new(Code::Conflict, "Nobody deletes himself."));
@@ -76,7 +80,8 @@ impl Change for DeleteUser {
 
 /// Deletes a user; keys, sessions and access end in the same batch.
 ///
-/// 1. Role admin of the organization (404, 403), scope `config:write` (403).
+/// 1. Role admin of the organization (404, 403), scope `config:write`, a key that is restricted to no
+///    instances (403).
 /// 2. `If-Match` (428, 412).
 /// 3. Not oneself (409 `conflict`), not the last active administrator (409 `last_admin`).
 ///

@@ -8,6 +8,7 @@ use crate::deps::Deps;
 use crate::fields;
 use crate::page::word;
 use crate::patch::{Members, changes, merge};
+use crate::reach::{check_gives_role, check_unrestricted};
 use api_types::{Role, Timestamp, UserId};
 use auth::permission::{Operation, Target, config_service};
 use axum::extract::State;
@@ -17,6 +18,7 @@ use middleware::{Context, IfMatch, Path, Presented, parse_json};
 use platform::{Ports, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::control::api_keys::{self, Bounds};
 use store::control::audit::ChainOf;
 use store::control::users::{self, UserRow};
 
@@ -70,6 +72,25 @@ struct PatchUser {
 }
 
 impl PatchUser {
+    /// A key takes nobody out of instances that it does not reach, nor lets anybody in; and it gives no role, nor the
+    /// active keys of one, that can do more than itself.
+    ///
+    /// # Errors
+    /// 403 `forbidden`, `scope_missing`.
+    fn check_reach(decision: &Decision<'_>, user: &UserRow, edited: &Edited) -> Result<()> {
+        let (raised, role_changed) = (edited.role > user.role, edited.role != user.role);
+        let status_changed = word(edited.status) != user.status;
+        if !role_changed && !status_changed {
+            return Ok(());
+        }
+        let bounds = Bounds::read(&decision.rows(3))?;
+        check_unrestricted(&bounds)?;
+        if raised || (status_changed && edited.status == Status::Active) {
+            check_gives_role(decision.auth, &bounds, edited.role)?;
+        }
+        Ok(())
+    }
+
     /// Nobody takes his own role or access away, and nobody moves between organization and platform.
     fn check_role(decision: &Decision<'_>, user: &UserRow, edited: &Edited) -> Result<()> {
         let changed = edited.role != user.role || word(edited.status) != user.status;
@@ -101,12 +122,13 @@ impl Change for PatchUser {
         String::new()
     }
 
-    fn reads(&self, _caller: &Presented, _now: Timestamp) -> Vec<Statement> {
+    fn reads(&self, caller: &Presented, _now: Timestamp) -> Vec<Statement> {
         let role = self.body.text("role").unwrap_or_default();
         vec![
             users::by_id(&self.user_id),
             users::administered_without(&self.user_id),
             users::instances_as(&self.user_id, role),
+            api_keys::bounds(&caller.key.key_id),
         ]
     }
 
@@ -122,6 +144,7 @@ impl Change for PatchUser {
         if edited.role == Role::Superadmin && decision.auth.role != Role::Superadmin {
             return Err(fields::role_required("superadmin"));
         }
+        Self::check_reach(decision, &user, &edited)?;
         let name = match &edited.name {
             Some(name) => fields::name("name", name)?,
             None => String::new(),
@@ -175,7 +198,8 @@ impl Change for PatchUser {
 /// Changes a user; `status` `disabled` stops all of the user's keys.
 ///
 /// 1. Role admin of the organization (404, 403), scope `config:write` (403); role superadmin by a
-///    superadmin only (403).
+///    superadmin only (403). Role and status by a key that is restricted to no instances; to raise the role or to make
+///    active again takes all scopes of that role (403).
 /// 2. `name`, `role`, `status` (400).
 /// 3. `If-Match` (428, 412).
 /// 4. Not the own role or status, not between organization and platform (409 `conflict`), not the

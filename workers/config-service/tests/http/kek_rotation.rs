@@ -314,8 +314,8 @@ async fn a_rotation_that_cannot_be_is_refused_before_anything_is_written() {
     let registered = async |name: &str, of: &str, detail: &str| {
         service
             .run(&format!(
-                "INSERT INTO worker_registry (name, instance_id, version, git_sha, url, health_detail, registered_at, created_at) \
-                 VALUES ('{name}', '{of}', '1', 'x', 'u', {detail}, 't', 't')"
+                "INSERT INTO worker_registry (name, instance_id, version, git_sha, url, health_detail, registered_at, created_at, by_platform) \
+                 VALUES ('{name}', '{of}', '1', 'x', 'u', {detail}, 't', 't', 1)"
             ))
             .await;
     };

@@ -21,6 +21,26 @@ fn not_for_projects(recipe: Recipe) -> Recipe {
     })
 }
 
+/// "Lists never fail for that reason: they are filtered": whatever a filter names, the list is as allowed as without it,
+/// and holds nothing foreign.
+fn filtered(recipe: Recipe) -> Recipe {
+    let far = [
+        Place::Beside,
+        Place::Sibling,
+        Place::Foreign,
+        Place::Missing,
+    ];
+    let cells: Vec<_> = far
+        .iter()
+        .flat_map(|place| Who::ALL.map(|who| (who, *place, recipe.promise(who, Place::Own))))
+        .collect();
+    cells
+        .into_iter()
+        .fold(recipe, |recipe, (who, place, verdict)| {
+            recipe.cell(who, place, verdict)
+        })
+}
+
 /// The recipes, in the order of the specification's table.
 // One recipe a line, so that the table can be read as one.
 #[rustfmt::skip]
@@ -41,6 +61,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
         Recipe::of("update_instance", "A", "config:write", Kind::Instance).if_first_version().body(patch()),
         Recipe::of("delete_instance", "A", "config:write", Kind::Instance).if_first_version().before("UPDATE instances SET status = 'deleting' WHERE instance_id = '{instance_id}'"),
         Recipe::of("list_instances", "U", "config:read", Kind::Nothing),
+        filtered(Recipe::of("list_instances", "U", "config:read", Kind::Organization).query("org_id={org_id}")),
         Recipe::of("get_instance", "U", "config:read", Kind::Instance),
 
         Recipe::of("set_instance_status", "A", "config:write", Kind::Instance).if_first_version().body(json!({"status": "active"})).before("UPDATE instances SET status = 'deploying' WHERE instance_id = '{instance_id}'"),
@@ -60,6 +81,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
 
         Recipe::of("create_user", "A", "config:write", Kind::Organization).body(json!({"org_id": "{org_id}", "email": "new@acme.example", "role": "user"})),
         Recipe::of("list_users", "A", "config:read", Kind::Nothing),
+        filtered(Recipe::of("list_users", "A", "config:read", Kind::Organization).query("org_id={org_id}")),
         Recipe::of("get_user", "SELF", "-", Kind::User),
         Recipe::of("update_user", "A", "config:write", Kind::Member).if_first_version().body(patch()),
         Recipe::of("delete_user", "A", "config:write", Kind::Member).if_first_version(),
@@ -69,10 +91,14 @@ pub(crate) fn recipes() -> Vec<Recipe> {
         has_access(Recipe::of("revoke_access", "A", "config:write", Kind::Member).fix("instance_id", "production").cell(Who::Superadmin, Place::Foreign, Verdict::Hidden)),
         has_access(Recipe::of("replace_access", "A", "config:write", Kind::Member).body(json!({"instance_ids": []}))),
         Recipe::of("list_access", "A", "config:read", Kind::Nothing),
+        filtered(Recipe::of("list_access", "A", "config:read", Kind::Organization).query("org_id={org_id}")),
+        filtered(Recipe::of("list_access", "A", "config:read", Kind::Member).query("user_id={user_id}")),
+        filtered(Recipe::of("list_access", "A", "config:read", Kind::Instance).query("instance_id={instance_id}")),
 
         // A project key "sees that project only": the instance around it is not its own.
         Recipe::of("create_project", "U", "*:write", Kind::Instance).cell(Who::ProjectKey, Place::Own, Verdict::Refused).body(json!({"instance_id": "{instance_id}", "name": "New one"})),
         Recipe::of("list_projects", "U", "config:read", Kind::Nothing),
+        filtered(Recipe::of("list_projects", "U", "config:read", Kind::Instance).query("instance_id={instance_id}")),
         Recipe::of("get_project", "U", "config:read", Kind::Project),
         Recipe::of("update_project", "U", "*:write", Kind::Project).if_first_version().body(patch()),
         Recipe::of("delete_project", "A", "config:write", Kind::Project).if_first_version(),
@@ -81,6 +107,8 @@ pub(crate) fn recipes() -> Vec<Recipe> {
         // "SELF keys:write; for a project: A".
         Recipe::of("create_api_key", "SELF", "keys:write", Kind::Project).stricter("A").body(json!({"project_id": "{project_id}", "name": "new", "scopes": ["images:read"]})).spends("images:read"),
         Recipe::of("list_api_keys", "SELF", "-", Kind::Nothing),
+        filtered(Recipe::of("list_api_keys", "SELF", "-", Kind::Member).query("user_id={user_id}")),
+        filtered(Recipe::of("list_api_keys", "SELF", "-", Kind::Project).query("project_id={project_id}")),
         Recipe::of("get_api_key", "SELF", "-", Kind::Key),
         // "own key: read, rotate": to rotate itself a project key needs no scope, and `keys:write` for the rest it cannot
         // have. For everybody else a project's key is a matter of administrators.
@@ -94,16 +122,22 @@ pub(crate) fn recipes() -> Vec<Recipe> {
 
         Recipe::of("list_prices", "U", "config:read", Kind::Nothing),
         Recipe::of("put_price", "A", "config:write", Kind::Instance).body(json!({"instance_id": "{instance_id}", "provider": "ideogram", "model": "acme/x", "valid_from": "2030-01-01T00:00:00.000Z", "row": {"unit": "image", "usd_micros": 1000, "basis": "exact"}})),
+        // For all instances of the organization that is named.
+        Recipe::of("put_price", "A", "config:write", Kind::Organization).body(json!({"org_id": "{org_id}", "provider": "ideogram", "model": "acme/y", "valid_from": "2030-01-01T00:00:00.000Z", "row": {"unit": "image", "usd_micros": 1000, "basis": "exact"}})),
         Recipe::of("end_price", "A", "config:write", Kind::Thing),
 
         Recipe::of("list_workers", "ANY", "-", Kind::Nothing),
+        filtered(Recipe::of("list_workers", "ANY", "-", Kind::Instance).query("instance_id={instance_id}")),
         Recipe::of("get_worker", "ANY", "-", Kind::Instance).fix("name", "image-gen").query("instance_id={instance_id}").cell(Who::User, Place::Sibling, Verdict::Hidden).cell(Who::ProjectKey, Place::Sibling, Verdict::Hidden),
         Recipe::of("register_worker", "A", "config:write", Kind::Instance).fix("name", "image-gen").body(json!({"instance_id": "{instance_id}", "version": "1.4.0", "git_sha": "ab12cd3", "url": "https://images.example.com", "openapi_url": "https://images.example.com/openapi.json", "openapi_sha256": "0000000000000000000000000000000000000000000000000000000000000000", "capabilities": ["image.generate"]})),
         // "platform workers S".
         Recipe::of("register_worker", "A", "config:write", Kind::Nothing).stricter("S").before("INSERT INTO worker_registry (name, instance_id, version, git_sha, url, registered_at, created_at) VALUES ('config-service', '', '1.3.0', 'ab12cd2', 'https://control.example.com', '2025-11-21T09:00:00.000Z', '2025-11-21T09:00:00.000Z')").fix("name", "config-service").body(json!({"version": "1.4.0", "git_sha": "ab12cd3", "url": "https://control.example.com", "capabilities": []})),
         Recipe::of("check_worker", "A", "config:write", Kind::Instance).fix("name", "image-gen").query("instance_id={instance_id}"),
+        Recipe::of("check_worker", "A", "config:write", Kind::Nothing).stricter("S").before("INSERT INTO worker_registry (name, instance_id, version, git_sha, url, registered_at, created_at, by_platform) VALUES ('config-service', '', '1.3.0', 'ab12cd2', 'https://control.example.com', '2025-11-21T09:00:00.000Z', '2025-11-21T09:00:00.000Z', 1)").fix("name", "config-service"),
 
         Recipe::of("list_audit", "A", "audit:read", Kind::Nothing),
+        // `org_id` names the chain, it is no filter.
+        Recipe::of("list_audit", "A", "audit:read", Kind::Organization).query("org_id={org_id}"),
         Recipe::of("verify_audit", "A", "audit:read", Kind::Organization).query("org_id={org_id}"),
 
         Recipe::of("start_kek_rotation", "S", "platform:write", Kind::Nothing).body(json!({"to": "k1"})),

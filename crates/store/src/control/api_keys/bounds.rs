@@ -55,13 +55,18 @@ pub struct Bounds {
     pub instance_ids: Option<Vec<InstanceId>>,
     /// When it ends by itself; for a session, when its parent does.
     pub expires_at: Option<Timestamp>,
+    /// Of a session: when the secret that opened it ends, once it is no longer the current one.
+    pub secret_ends_at: Option<Timestamp>,
+    /// Whether it holds `*`: all that the role of its owner allows, also when that is a higher one.
+    pub every_scope: bool,
 }
 
 /// The bounds of the caller's key.
 pub fn bounds(caller: &KeyId) -> Statement {
     Statement::new(
         "SELECT coalesce(s.instance_ids, k.instance_ids) AS instance_ids, \
-         CASE WHEN k.kind = 'session' THEN s.expires_at ELSE k.expires_at END AS expires_at \
+         CASE WHEN k.kind = 'session' THEN s.expires_at ELSE k.expires_at END AS expires_at, k.secret_ends_at, \
+         instr(coalesce(s.scopes, k.scopes), '\"*\"') > 0 AS every_scope \
          FROM api_keys k LEFT JOIN api_keys s ON s.key_id = k.parent_key_id WHERE k.key_id = ?1",
     )
     .bind(caller.as_str())
@@ -76,6 +81,8 @@ impl Bounds {
         Ok(Self {
             instance_ids: columns::json_or_null(row, "instance_ids")?,
             expires_at: columns::time_or_null(row, "expires_at")?,
+            secret_ends_at: columns::time_or_null(row, "secret_ends_at")?,
+            every_scope: row.flag("every_scope"),
         })
     }
 }

@@ -179,6 +179,24 @@ pub fn rotate(new: &NewSecret<'_>, old_until: Option<Timestamp>) -> Statement {
     }
 }
 
+/// Ends the sessions that the secret opened which a rotation made the previous one: with it, those of the secret before
+/// now. The session that rotated goes on: who holds it got the new secret.
+pub fn end_sessions(
+    key_id: &KeyId,
+    but: Option<&KeyId>,
+    old_until: Timestamp,
+    now: Timestamp,
+) -> Statement {
+    Statement::new(
+        "UPDATE api_keys SET expires_at = min(expires_at, iif(secret_ends_at IS NULL, ?2, ?3)), secret_ends_at = coalesce(secret_ends_at, ?2) \
+         WHERE parent_key_id = ?1 AND kind = 'session' AND expires_at > ?3 AND revoked_at IS NULL AND key_id IS NOT ?4",
+    )
+    .bind(key_id.as_str())
+    .bind(old_until.to_string())
+    .bind(now.to_string())
+    .bind(but.map(KeyId::as_str))
+}
+
 /// Puts a new secret in the place of one that was never used; the previous one and its end stay as they are.
 pub fn replace_unused(new: &NewSecret<'_>) -> Statement {
     with_secret(new_secret_sql!(""), new)

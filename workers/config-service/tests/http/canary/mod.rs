@@ -1,6 +1,9 @@
 //! Planted secrets, looked for in everything that is kept or sent: log lines, answers, every column of every table, the
 //! KV copies, messages, and requests to other workers; plain, in base64 at each alignment, URL-encoded, in hexadecimal.
 //!
+//! Half a million log lines are those of requests that are refused, which cost nothing; at least ten thousand are those of
+//! operations that are carried out.
+//!
 //! `house` has the secrets; `middleware::testing::misplaced` knows where a caller can put one; the search is
 //! `platform::fakes::Canaries`.
 
