@@ -187,10 +187,9 @@ impl Command {
             Self::Stack(_) | Self::Dev(_) | Self::Test { .. } => None,
             Self::Setup { .. } | Self::Build { .. } => Some("cargo x dev"),
             Self::Check => Some("cargo x test"),
-            Self::Tidy { .. } => Some("cargo x check"),
+            Self::Tidy { .. } | Self::Doctest { .. } => Some("cargo x check"),
             Self::Openapi { check: false } => Some("git diff docs/openapi"),
             Self::Openapi { check: true } | Self::Docs { .. } => Some("cargo x doctest"),
-            Self::Doctest { .. } => Some("cargo x check"),
             Self::Screens { .. } => Some("cargo x test --only browser"),
             Self::Bench { .. } => Some("git diff docs/benchmarks.md"),
         }
