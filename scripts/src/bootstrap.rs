@@ -13,6 +13,7 @@ use crate::process::Step;
 use crate::render::{Database, write_private};
 use crate::secrets::{PEPPER_ID, Secrets};
 use crate::setup::Tools;
+use crate::stack::wrangler;
 
 /// Holder of the key among [`Secrets::keys`].
 pub const SUPERADMIN: &str = "superadmin";
@@ -73,15 +74,14 @@ pub fn execute(
         .iter()
         .find(|known| known.name == database)
         .context(format!("no worker declares the database `{database}`"))?;
-    let mut command = tools.command("wrangler");
+    let mut command = wrangler::command(tools, dir)?;
     command
         .args(["d1", "execute", database, "--local", "--yes", "-c"])
         .arg(&known.config)
         .arg("--persist-to")
         .arg(dir.join("state"))
         .arg("--file")
-        .arg(file)
-        .current_dir(dir);
+        .arg(file);
     let step = Step {
         logs: &dir.join("logs"),
         name,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::failure::{Failure, Result};
+use crate::linters::Linter;
 use crate::openapi;
 use crate::process::Step;
 use crate::say;
@@ -51,16 +52,21 @@ impl Part {
         }
     }
 
-    /// One line of a table.
-    pub fn line(&self) -> String {
-        let (word, reason) = match &self.outcome {
+    /// An outcome as its word, coloured, and what follows a line of a table.
+    pub fn shown(outcome: &Outcome) -> (String, String) {
+        let (word, reason) = match outcome {
             Outcome::Pass => ("PASS", String::new()),
             Outcome::Fail(why) => ("FAIL", format!("  {why}")),
             Outcome::Skip(why) => ("SKIP", format!("  ({why})")),
         };
+        (say::coloured(word), reason)
+    }
+
+    /// One line of a table.
+    pub fn line(&self) -> String {
+        let (word, reason) = Self::shown(&self.outcome);
         format!(
-            "{} {:<14} {:>12}{reason}",
-            say::coloured(word),
+            "{word} {:<14} {:>12}{reason}",
             self.name,
             clock::spoken(self.took)
         )
@@ -77,7 +83,6 @@ pub fn run(tools: &Tools) -> Result<()> {
     if failed > 0 {
         return Err(Failure::failed(format!("{failed} checks failed")));
     }
-    say::talk("next: cargo x test");
     Ok(())
 }
 
@@ -139,5 +144,8 @@ pub fn parts(tools: &Tools) -> Result<Vec<Part>> {
             command.args(["--workspace", "check", "bans", "licenses", "sources"]),
         )
     });
+    for linter in Linter::all(&tools.layout, &tidy::tracked(&tools.layout)?) {
+        part(linter.program, &|| linter.run(tools));
+    }
     Ok(parts)
 }

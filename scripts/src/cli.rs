@@ -54,6 +54,9 @@ enum Command {
         /// Only this step (repeatable): setup, check, native, wasm, web, e2e, browser, docs
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
+        /// Instead of all steps: the share of lines that the native tests run, by package; exit 1 below 80 %
+        #[arg(long, conflicts_with_all = ["strict", "lean", "only"])]
+        coverage: bool,
     },
     /// Pictures of the console's pages into target/test-report/screens
     Screens {
@@ -163,23 +166,48 @@ fn knob(text: &str) -> std::result::Result<(String, String), String> {
 }
 
 impl Cli {
-    /// Runs the command.
+    /// Runs the command; a success ends with what is useful next.
     pub fn run(self) -> Result<()> {
         interrupt::install()?;
         let layout = Layout::find()?;
-        match self.command {
-            Command::Setup { check: true } => setup_check(&layout),
-            Command::Setup { check: false } => {
-                let tools = Tools::ensure(&layout, Scope::Full)?;
+        let next = self.command.next();
+        self.command.run(&layout)?;
+        if let Some(next) = next {
+            say::talk(&format!("next: {next}"));
+        }
+        Ok(())
+    }
+}
+
+impl Command {
+    /// What a person wants after it; nothing after a session that somebody has ended, nor after the tests, which end with
+    /// their counts and the place of their report.
+    fn next(&self) -> Option<&'static str> {
+        match self {
+            Self::Stack(_) | Self::Dev(_) | Self::Test { .. } => None,
+            Self::Setup { .. } | Self::Build { .. } => Some("cargo x dev"),
+            Self::Check => Some("cargo x test"),
+            Self::Tidy { .. } | Self::Doctest { .. } => Some("cargo x check"),
+            Self::Openapi { check: false } => Some("git diff docs/openapi"),
+            Self::Openapi { check: true } | Self::Docs { .. } => Some("cargo x doctest"),
+            Self::Screens { .. } => Some("cargo x test --only browser"),
+            Self::Bench { .. } => Some("git diff docs/benchmarks.md"),
+        }
+    }
+
+    fn run(self, layout: &Layout) -> Result<()> {
+        match self {
+            Self::Setup { check: true } => setup_check(layout),
+            Self::Setup { check: false } => {
+                let tools = Tools::ensure(layout, Scope::Full)?;
                 say::result(&format!("tools ready in {}", tools.cache.display()));
                 for (name, reason) in &tools.skipped {
                     say::result(&format!("SKIP {name}: {reason}"));
                 }
-                say::talk("next: cargo x dev");
                 Ok(())
             }
-            Command::Build { worker, out } => build(&layout, &worker, out),
-            Command::Stack(args) => {
+            Self::Build { worker, out } => build(layout, &worker, out),
+            Self::Stack(args) => {
                 let options = Options {
                     temp: args.temp,
                     port: args.port,
@@ -191,29 +219,28 @@ impl Cli {
                     public_origins: Vec::new(),
                     knobs: args.vars.into_iter().collect::<BTreeMap<_, _>>(),
                 };
-                stack::serve::serve(&layout, options, args.json)
+                stack::serve::serve(layout, options, args.json)
             }
-            Command::Dev(args) => dev::run(&layout, args),
-            Command::Test { strict, lean, only } => {
-                test_run::run(&layout, &test_run::Asked { strict, lean, only })
-            }
-            Command::Screens { update } => {
-                let tools = Tools::ensure(&layout, Scope::Full)?;
+            Self::Dev(args) => dev::run(layout, args),
+            Self::Test { coverage: true, .. } => test_run::coverage::run(layout),
+            Self::Test {
+                strict, lean, only, ..
+            } => test_run::run(layout, &test_run::Asked { strict, lean, only }),
+            Self::Screens { update } => {
+                let tools = Tools::ensure(layout, Scope::Full)?;
                 browser::screens(&tools, update)
             }
-            Command::Check => check::run(&Tools::ensure(&layout, Scope::Full)?),
-            Command::Tidy { lock_migrations } => {
+            Self::Check => check::run(&Tools::ensure(layout, Scope::Full)?),
+            Self::Tidy { lock_migrations } => {
                 if lock_migrations {
-                    tidy::migrations::lock_new(&layout)?;
+                    tidy::migrations::lock_new(layout)?;
                 }
-                tidy::run(&layout)
+                tidy::run(layout)
             }
-            Command::Openapi { check } => openapi::run(&Tools::ensure(&layout, Scope::Run)?, check),
-            Command::Docs { .. } => docs::check(&layout),
-            Command::Doctest { files, base } => {
-                docs::doctest(&layout, &docs::Asked { files, base })
-            }
-            Command::Bench { suite } => bench::run(&layout, &suite),
+            Self::Openapi { check } => openapi::run(&Tools::ensure(layout, Scope::Run)?, check),
+            Self::Docs { .. } => docs::check(layout),
+            Self::Doctest { files, base } => docs::doctest(layout, &docs::Asked { files, base }),
+            Self::Bench { suite } => bench::run(layout, &suite),
         }
     }
 }
@@ -286,6 +313,5 @@ fn build(layout: &Layout, only: &[String], out: Option<PathBuf>) -> Result<()> {
         wasm::export(&tools, &artifacts, &out)?;
         say::result(&format!("manifest {}", out.join("manifest.json").display()));
     }
-    say::talk("next: cargo x dev");
     Ok(())
 }

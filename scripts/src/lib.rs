@@ -14,6 +14,7 @@ pub mod hold;
 pub mod http;
 pub mod interrupt;
 pub mod layout;
+pub mod linters;
 pub mod openapi;
 pub mod process;
 pub mod procfs;

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -29,6 +30,8 @@ const STAMP: &str = ".stamp.json";
 const WEB: &str = "web";
 /// The one file of it that its worker is built from: the list of pages.
 const WEB_IN_WASM: &str = "web/src/routes.json";
+/// The variable by which a command tells those that it starts which commit it works on.
+pub const GIVEN_SHA: &str = "SWITCHYARD_GIT_SHA";
 /// The wasm module beside `index.js`.
 pub const MODULE: &str = "index_bg.wasm";
 /// Builds that run at once: cargo's lock orders the compilers, the optimizer runs beside them.
@@ -310,16 +313,34 @@ pub fn export(tools: &Tools, artifacts: &[Artifact], out: &Path) -> Result<()> {
     fs::write(out.join("manifest.json"), text + "\n").context("manifest")
 }
 
-/// The commit, or `unknown` before the first one.
+/// The commit, or `unknown` before the first one. Asked once: whoever commits while a command runs, or while the commands
+/// run that it has started, changes nothing under them.
 pub fn git_sha(layout: &Layout) -> String {
-    capture(bare_command(layout, "git").args(["rev-parse", "--short=12", "HEAD"]))
-        .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    static ASKED: OnceLock<String> = OnceLock::new();
+    let ask = || {
+        capture(bare_command(layout, "git").args(["rev-parse", "--short=12", "HEAD"]))
+            .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    };
+    let given = std::env::var(GIVEN_SHA).ok();
+    ASKED.get_or_init(|| chosen(given, ask)).clone()
+}
+
+fn chosen(given: Option<String>, ask: impl FnOnce() -> String) -> String {
+    given.filter(|sha| !sha.is_empty()).unwrap_or_else(ask)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scratch::Scratch;
+
+    #[test]
+    fn the_commit_of_the_command_that_started_this_one_is_not_asked_for_again() {
+        let asked = || "now".to_owned();
+        assert_eq!(chosen(Some("then".to_owned()), asked), "then");
+        assert_eq!(chosen(Some(String::new()), asked), "now");
+        assert_eq!(chosen(None, asked), "now");
+    }
 
     #[test]
     fn build_output_tests_and_configuration_are_no_inputs() {

@@ -24,6 +24,20 @@ fn an_unknown_worker_or_step_is_invalid_input_and_names_the_known_ones() {
 }
 
 #[test]
+fn counting_lines_is_no_step_among_others() {
+    let output = run(&["test", "--coverage", "--only", "native"], None);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_success_ends_with_what_is_useful_next() {
+    let output = run(&["docs", "--check"], None);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(told.lines().last(), Some("next: cargo x doctest"));
+}
+
+#[test]
 fn a_malformed_knob_is_refused_before_anything_starts() {
     let output = run(&["stack", "--var", "lower=1"], None);
     assert_eq!(output.status.code(), Some(3));

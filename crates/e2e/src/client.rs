@@ -1,7 +1,15 @@
 //! A small client of the product, as an application would write it.
+//!
+//! What a journey wants to succeed is asked and read in the types of `api-types`, so an answer that lacks a member fails
+//! where it is read. What a journey wants refused, or compares as it came, is JSON.
 
+use api_types::{GenerateRequest, GenerateResponse, JobId, JobState, JobView};
 use reqwest::header::{HeaderMap, HeaderValue};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+/// The instance that every stack is seeded with.
+const INSTANCE: &str = "development";
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -18,6 +26,16 @@ impl Answer {
     /// The body as JSON; null when it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// The body of a 200 in its type.
+    ///
+    /// # Panics
+    /// When it is another status, or not of that type.
+    pub fn read<T: DeserializeOwned>(&self) -> T {
+        let text = String::from_utf8_lossy(&self.bytes);
+        assert_eq!(self.status, 200, "{text}");
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     /// A header as text; empty when it is missing.
@@ -144,12 +162,31 @@ impl Client {
         self.send(self.request("POST", path).json(body)).await
     }
 
-    /// `POST /generate` in the instance `development`.
+    /// `POST /generate` in the instance `development`, of a body that may be refused.
     pub async fn generate(&self, mut body: Value) -> Answer {
         if body.get("instance_id").is_none() {
-            body["instance_id"] = "development".into();
+            body["instance_id"] = INSTANCE.into();
         }
         self.post("/api/image-gen/generate", &body).await
+    }
+
+    /// `POST /generate` in the instance `development`: the answer, and what it says.
+    ///
+    /// # Panics
+    /// When no picture is made.
+    pub async fn picture(&self, request: GenerateRequest) -> (Answer, GenerateResponse) {
+        let answer = self.generate(json!(request)).await;
+        let made = answer.read();
+        (answer, made)
+    }
+
+    /// `GET /jobs/{id}` until the job is final.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn ended(&self, job_id: &JobId, limit_s: u64) -> JobView {
+        let job = self.job_end(job_id.as_str(), limit_s).await;
+        serde_json::from_value(job).expect("a job")
     }
 
     /// Makes an active instance with the providers of `development`, whose keys at the simulator are `sim_key`.
@@ -191,21 +228,19 @@ impl Client {
         let _ = self.http.post(url).json(&cron).send().await;
     }
 
-    /// `GET /jobs/{id}` until the job is final.
+    /// The same as JSON.
     pub async fn job_end(&self, job_id: &str, limit_s: u64) -> Value {
         crate::until(&format!("the end of job {job_id}"), limit_s, || async {
             let request = self.request("GET", &format!("/api/image-gen/jobs/{job_id}"));
-            let request = request.header("x-instance-id", "development");
+            let request = request.header("x-instance-id", INSTANCE);
             let answer = self
                 .try_send(request)
                 .await
                 .ok()
                 .filter(|answer| answer.status == 200)?;
-            let job = answer.json();
-            let state = job["state"].as_str().unwrap_or_default();
-            ["succeeded", "failed", "cancelled", "dead", "unknown"]
-                .contains(&state)
-                .then_some(job)
+            let job: JobView = answer.read();
+            let over = job.state.is_final() || job.state == JobState::Unknown;
+            over.then(|| answer.json())
         })
         .await
     }

@@ -276,6 +276,8 @@ async fn every_answer_of_this_origin_is_its_own() {
         ("/openapi/image-gen.json", 200, "no-cache"),
         ("/docs/errors", 200, "no-cache"),
         ("/docs/errors.md", 200, "no-cache"),
+        ("/docs/errors/rate_limited", 200, "no-cache"),
+        ("/docs/errors/no_such_code", 404, "no-store"),
         ("/docs/api/", 200, "no-cache"),
         ("/testing-gui", 308, ""),
         ("/health", 200, "no-store"),

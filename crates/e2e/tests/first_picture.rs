@@ -4,8 +4,16 @@
 //! `ETag` and `Range`. Another prompt gives another picture. The job tells the same. The cost is in the ledger, once,
 //! and equals what the simulator charged. Every hop carried one request id.
 
+use api_types::{CostBasis, GenerateRequest, JobState};
 use e2e::{Options, Stack, until};
-use serde_json::json;
+
+fn square(prompt: &str) -> GenerateRequest {
+    GenerateRequest {
+        prompt: prompt.to_owned(),
+        size: Some("1024x1024".to_owned()),
+        ..GenerateRequest::default()
+    }
+}
 
 #[tokio::test]
 async fn a_prompt_becomes_a_stored_picture_with_its_cost() {
@@ -21,20 +29,16 @@ async fn a_prompt_becomes_a_stored_picture_with_its_cost() {
         Some("admin")
     );
 
-    let answer = admin
-        .generate(json!({"prompt": "a lighthouse at dawn", "size": "1024x1024"}))
-        .await;
-    let body = answer.json();
-    assert_eq!(answer.status, 200, "{body}");
-    assert_eq!(body["success"], true);
-    assert_eq!(body["metadata"]["dimensions"], "1024x1024");
-    assert_eq!(body["metadata"]["provider"], "ideogram");
-    assert_eq!(body["request_id"], answer.request_id());
-    assert_eq!(body["cost_basis"], "reported");
-    assert_eq!(answer.header("x-switchyard-job-id"), body["job_id"]);
+    let (answer, made) = admin.picture(square("a lighthouse at dawn")).await;
+    assert!(made.success);
+    assert_eq!(made.metadata.dimensions, "1024x1024");
+    assert_eq!(made.metadata.provider.as_str(), "ideogram");
+    assert_eq!(made.request_id, answer.request_id());
+    assert_eq!(made.cost_basis, CostBasis::Reported);
+    assert_eq!(answer.header("x-switchyard-job-id"), made.job_id.as_str());
     assert!(!answer.header("x-ratelimit-remaining-requests").is_empty());
 
-    let url = body["image_url"].as_str().expect("a URL").to_owned();
+    let url = made.image_url.clone();
     let anonymous = stack.client("");
     let picture = anonymous.get(&url).await;
     assert_eq!(picture.status, 200);
@@ -93,24 +97,17 @@ async fn a_prompt_becomes_a_stored_picture_with_its_cost() {
         401
     );
 
-    let other = admin
-        .generate(json!({"prompt": "a fox in snow", "size": "1024x1024"}))
-        .await
-        .json();
-    let other = anonymous
-        .get(other["image_url"].as_str().expect("a URL"))
-        .await;
+    let (_, other) = admin.picture(square("a fox in snow")).await;
+    let other = anonymous.get(&other.image_url).await;
     assert_ne!(
         other.bytes, picture.bytes,
         "the content depends on the prompt"
     );
 
-    let job = admin
-        .job_end(body["job_id"].as_str().expect("an id"), 30)
-        .await;
-    assert_eq!(job["state"], "succeeded");
-    assert_eq!(job["result"]["r2_path"], body["r2_path"]);
-    assert_eq!(job["cost_usd_micros"], body["cost_usd_micros"]);
+    let job = admin.ended(&made.job_id, 30).await;
+    assert_eq!(job.state, JobState::Succeeded);
+    assert_eq!(job.result.map(|it| it.r2_path), Some(made.r2_path));
+    assert_eq!(job.cost_usd_micros, made.cost_usd_micros);
 
     let charged: i64 = stack
         .sim()
@@ -137,7 +134,7 @@ async fn a_prompt_becomes_a_stored_picture_with_its_cost() {
         assert_eq!(event["metadata"]["status"], 200, "{event}");
     }
     // The object writes no line of a command that succeeds; whose it was stands in its row, and in the ledger's.
-    let job_id = body["job_id"].as_str().unwrap_or_default();
+    let job_id = made.job_id.as_str();
     let request_id = vec![vec![answer.request_id()]];
     let row = format!("SELECT request_id FROM attempts WHERE job_id = '{job_id}'");
     assert_eq!(stack.object_rows(&row), request_id);

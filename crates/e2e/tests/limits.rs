@@ -7,6 +7,7 @@
 //! a minute rightly admits more. Should the first burst take that long, the instants still tell whether it kept the limit.
 //! That windows of any length roll is shown with a clock that the test holds (crate `rate-limiter`).
 
+use api_types::{AcquireDecision, AcquireReply};
 use e2e::{Options, Stack, until};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -14,8 +15,14 @@ use serde_json::{Value, json};
 const LIMIT: usize = 500;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
-/// The model of the first burst's attempts, by which they are found again.
-const BURST: &str = "burst";
+/// Each part has an instance of its own, and with it an object: what one has admitted is in no window of the other. The name
+/// is also the attempts' model, by which they are found again.
+const BURST: &str = "limits-burst";
+const HTTP: &str = "limits-http";
+
+fn path(instance_id: &str, command: &str) -> String {
+    format!("/api/probe/__probe/limiter/instance:{instance_id}:provider:ideogram/{command}")
+}
 
 fn per_minute() -> Value {
     json!({"config_version": 1, "rpm": LIMIT, "tpm": null, "max_inflight_images": null, "windows": []})
@@ -26,11 +33,11 @@ fn per_hour() -> Value {
     json!({"config_version": 1, "rpm": null, "tpm": null, "max_inflight_images": null, "windows": windows})
 }
 
-fn acquire(number: u32, model: &str, limits: &Value) -> Value {
+fn acquire(number: u32, instance_id: &str, limits: &Value) -> Value {
     let id = |kind: u32| format!("0199a1c2-{kind:04x}-7000-8000-{number:012x}");
     json!({
-        "v": 1, "lease_id": id(1), "job_id": id(2), "attempt_no": 1, "instance_id": "development", "provider": "ideogram",
-        "calls": 1, "images": 1, "model": model, "org_id": "0198f0a0-0000-7000-8000-000000000001",
+        "v": 1, "lease_id": id(1), "job_id": id(2), "attempt_no": 1, "instance_id": instance_id, "provider": "ideogram",
+        "calls": 1, "images": 1, "model": instance_id, "org_id": "0198f0a0-0000-7000-8000-000000000001",
         "request_id": id(3), "estimate_usd_micros": 60000, "upper_usd_micros": 60000,
         "limits": limits, "run_ms": 900_000, "holder_ms": 900_000, "job": {}
     })
@@ -58,7 +65,7 @@ async fn ten_thousand_concurrent_requests_admit_exactly_the_limit() {
 
     let burst = admin
         .post(
-            "/api/probe/__probe/limiter/instance:burst:provider:ideogram/burst",
+            &path(BURST, "burst"),
             &json!({"count": 10_000, "acquire": acquire(0, BURST, &per_minute())}),
         )
         .await;
@@ -80,38 +87,29 @@ async fn ten_thousand_concurrent_requests_admit_exactly_the_limit() {
     let span_ms = first.zip(last).map(|(first, last)| last - first);
     println!("{granted} admissions within {span_ms:?} ms");
 
-    let path = "/api/probe/__probe/limiter/instance:http:provider:ideogram/acquire";
-    let limits = per_hour();
-    let answers: Vec<Value> = stream::iter(0..10_000_u32)
+    let (path, limits) = (path(HTTP, "acquire"), per_hour());
+    let decisions: Vec<AcquireDecision> = stream::iter(0..10_000_u32)
         .map(|number| {
-            let (admin, command) = (admin.clone(), acquire(number, "http", &limits));
+            let (admin, path) = (admin.clone(), path.clone());
+            let command = acquire(number, HTTP, &limits);
             async move {
-                let answer = admin.post(path, &command).await;
-                match answer.json() {
-                    decided @ Value::Object(_) if answer.status == 200 => decided,
-                    other => json!({"status": answer.status, "body": other}),
-                }
+                let reply: AcquireReply = admin.post(&path, &command).await.read();
+                reply.decision
             }
         })
         .buffer_unordered(128)
         .collect()
         .await;
-    let granted = answers
-        .iter()
-        .filter(|answer| answer["decision"].get("granted").is_some())
-        .count();
-    let limited: Vec<u64> = answers
-        .iter()
-        .filter_map(|answer| answer["decision"]["limited"]["retry_after_ms"].as_u64())
-        .collect();
-    let undecided = answers
-        .iter()
-        .find(|answer| answer.get("decision").is_none());
-    assert_eq!(
-        granted + limited.len(),
-        10_000,
-        "every request got a decision, not {undecided:?}"
-    );
-    assert!(limited.iter().all(|ms| (1..=HOUR_MS).contains(ms)));
+    let mut granted = 0;
+    for decision in &decisions {
+        match decision {
+            AcquireDecision::Granted { .. } => granted += 1,
+            AcquireDecision::Limited { retry_after_ms, .. } => {
+                assert!((1..=HOUR_MS).contains(retry_after_ms), "{decision:?}");
+            }
+            other => panic!("neither granted nor limited: {other:?}"),
+        }
+    }
+    assert_eq!(decisions.len(), 10_000);
     assert_eq!(granted, LIMIT, "never 501");
 }

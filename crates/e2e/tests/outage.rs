@@ -9,6 +9,7 @@
     reason = "what is measured is real time: how long a verdict goes on being used"
 )]
 
+use api_types::{Fallback, FallbackWord, GenerateRequest, JobState};
 use e2e::{Answer, Client, Options, Stack, until};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -98,15 +99,14 @@ async fn an_outage_stops_new_work_after_five_seconds_and_never_running_jobs() {
             (models(&admin).await.status == 200).then_some(())
         })
         .await;
-        let again = admin
-            .generate(json!({"prompt": format!("calm after storm {number}"), "fallback": "none"}))
-            .await;
-        assert_eq!(again.status, 200, "{mode}: {}", again.json());
-        let job_id = again.json()["job_id"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        assert_eq!(admin.job_end(&job_id, 20).await["state"], "succeeded");
+        let request = GenerateRequest {
+            prompt: format!("calm after storm {number}"),
+            fallback: Some(Fallback::Word(FallbackWord::None)),
+            ..GenerateRequest::default()
+        };
+        let (_, again) = admin.picture(request).await;
+        let job = admin.ended(&again.job_id, 20).await;
+        assert_eq!(job.state, JobState::Succeeded, "{mode}");
     }
     let charges = stack.sim().charges().await;
     assert_eq!(charges.len(), 3 * 3, "{charges:?}");

@@ -3,6 +3,7 @@
 //! In scope: links, routes, the form of blocks; running the blocks against the system; the pages that the console serves
 //! (module `pages`). Out of scope: the list of error codes and the folder map, which `tidy` compares.
 
+mod codes;
 mod doctest;
 mod expect;
 mod links;

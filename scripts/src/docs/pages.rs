@@ -1,6 +1,6 @@
 //! The documents as pages below `/docs/` of the console: where the `docs` member of every error body leads.
 //!
-//! In scope: a page for each document, a list for each folder without one, the descriptions and schemas that they link
+//! In scope: a page for each document and for each error code, a list for each folder without one, the descriptions and schemas that they link
 //! to, the Markdown beside each page, `llms.txt`. Out of scope: who serves them (the console's worker, as any file).
 //!
 //! A page has no script and no style of its own, so the console's content policy holds. Raw HTML of a document is not
@@ -14,7 +14,7 @@ use std::path::Path;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::links::resolved;
-use super::markdown;
+use super::{codes, markdown};
 use crate::digest;
 use crate::failure::{Context, Result};
 use crate::layout::Layout;
@@ -80,14 +80,16 @@ fn rendered(sources: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         .collect();
     let folders = super::folders(&sources.keys().cloned().collect());
     let mut files = BTreeMap::new();
-    for (name, text) in sources {
+    let codes = sources.get(codes::DOCUMENT).map(|text| codes::pages(text));
+    for (name, text) in sources
+        .iter()
+        .chain(codes.iter().flatten().map(|(name, text)| (name, text)))
+    {
         files.insert(name.clone(), text.clone());
         if super::is_markdown(name) {
-            let body = body(name, text, sources, &folders);
-            files.insert(
-                file(name),
-                page(name, &titles[name.as_str()], &body, &titles),
-            );
+            let body = body(name, text, sources, &folders)
+                + &format!("<footer><a href=\"/{name}\">This page as Markdown</a></footer>\n");
+            files.insert(file(name), page(name, &title(text), &body, &titles));
         }
     }
     for folder in folders.iter().filter(|it| it.starts_with(ROOT)) {
@@ -278,13 +280,8 @@ fn page(name: &str, title: &str, body: &str, titles: &BTreeMap<&str, String>) ->
         }
         menu.push_str("</ul>\n");
     }
-    let markdown = if titles.contains_key(name) {
-        format!("<footer><a href=\"/{name}\">This page as Markdown</a></footer>\n")
-    } else {
-        String::new()
-    };
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} · Switchyard</title>\n<link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\n<link rel=\"stylesheet\" href=\"/docs/style.css\">\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to content</a>\n<header><a class=\"brand\" href=\"/docs/\">Switchyard <span>Documents</span></a><a href=\"#menu\" class=\"to-menu\">All pages</a><a href=\"/\">Console</a></header>\n<div class=\"frame\">\n<main id=\"main\" tabindex=\"-1\">\n{body}{markdown}</main>\n<nav id=\"menu\" aria-label=\"Documents\">\n{menu}</nav>\n</div>\n</body>\n</html>\n",
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} · Switchyard</title>\n<link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\n<link rel=\"stylesheet\" href=\"/docs/style.css\">\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to content</a>\n<header><a class=\"brand\" href=\"/docs/\">Switchyard <span>Documents</span></a><a href=\"#menu\" class=\"to-menu\">All pages</a><a href=\"/\">Console</a></header>\n<div class=\"frame\">\n<main id=\"main\" tabindex=\"-1\">\n{body}</main>\n<nav id=\"menu\" aria-label=\"Documents\">\n{menu}</nav>\n</div>\n</body>\n</html>\n",
         escaped(title)
     )
 }
@@ -353,6 +350,19 @@ mod tests {
         );
         assert!(files["docs/api/index.html"].contains("<h2 id=\"x\">"));
         assert!(files["llms.txt"].contains("- [Codes](/docs/errors.md)\n"));
+        // A code has its page, which is no folder's: `/docs/errors` stays the page of all of them.
+        let code = &files["docs/errors/rate_limited.html"];
+        for part in [
+            "<title>rate_limited · Switchyard</title>",
+            "<h1 id=\"rate_limited\">",
+            "<a href=\"/docs/errors#rate_limited\">",
+            "<a href=\"/docs/errors/rate_limited.md\">",
+            "<a href=\"/docs/api/\">API &amp; more</a>",
+        ] {
+            assert!(code.contains(part), "{part}\n{code}");
+        }
+        assert!(files["docs/errors/rate_limited.md"].starts_with("# rate_limited\n"));
+        assert!(!files.contains_key("docs/errors/index.html"));
     }
 
     /// The pages of this repository: each link of them leads to a page and an anchor that is written.
@@ -389,9 +399,9 @@ mod tests {
         assert!(links > 500, "{links}");
     }
 
-    /// `docs` of an error body is `/docs/errors#<code>`.
+    /// `docs` of an error body is `/docs/errors#<code>`; a person can also ask for `/docs/errors/<code>`.
     #[test]
-    fn the_page_of_errors_has_every_code() {
+    fn every_code_has_its_anchor_and_its_page() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let text = fs::read_to_string(root.join("docs/errors.md")).unwrap();
         let files = site(&[("docs/errors.md", &text)]);
@@ -401,6 +411,10 @@ mod tests {
         for code in &codes {
             let id = format!("<h2 id=\"{code}\">");
             assert!(files["docs/errors.html"].contains(&id), "{code}");
+            let page = &files[&format!("docs/errors/{code}.html")];
+            for part in ["Status ", "Meaning: ", "Cause: ", "Cure: "] {
+                assert_eq!(page.matches(part).count(), 1, "{code}: {part}");
+            }
         }
         assert!(codes.len() > 60, "{codes:?}");
     }

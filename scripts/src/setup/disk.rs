@@ -25,6 +25,8 @@ pub struct DiskMb {
     pub wasm: u64,
     /// Lints, tests and documentation of the workspace.
     pub native: u64,
+    /// Instrumented builds of the workspace and what they write about their lines.
+    pub coverage: u64,
     /// Temporary systems and what browsers leave while they run.
     pub stacks: u64,
 }
@@ -55,6 +57,10 @@ impl Part {
         if scope == Scope::Full {
             let dirs = ["debug", "doc"].map(|dir| layout.cargo_target().join(dir));
             parts.push(part("target/debug", mb.native, dirs.to_vec()));
+        }
+        if scope == Scope::Coverage {
+            let dir = layout.cargo_target().join("llvm-cov-target");
+            parts.push(part("target/llvm-cov-target", mb.coverage, vec![dir]));
         }
         parts
     }
@@ -163,6 +169,7 @@ mod tests {
             node_packages: 0,
             wasm: 0,
             native: 0,
+            coverage: 0,
             stacks: 0,
         };
         // Other processes write meanwhile, so the margin is wide.

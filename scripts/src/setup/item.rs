@@ -26,7 +26,11 @@ pub(super) const WEB_PROGRAM: &str = "workers/console/web/node_modules/.bin/vite
 /// What setup needs from `npm ci`.
 pub(super) const NODE_PROGRAMS: [&str; 5] = ["node", "wrangler", "esbuild", "wasm-opt", "workerd"];
 
-/// How much is needed: running the system, or also testing and checking it.
+/// The tool that counts lines, and its package of the toolchain.
+const COVERAGE_TOOL: &str = "cargo-llvm-cov";
+const LLVM_TOOLS: &str = "llvm-tools";
+
+/// How much is needed: running the system, or also testing and checking it, or also counting which lines the tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -34,6 +38,8 @@ pub enum Scope {
     Run,
     /// `setup`, `test`, `check`.
     Full,
+    /// `test --coverage`.
+    Coverage,
 }
 
 /// What a failed installation means.
@@ -70,6 +76,8 @@ pub enum Item {
     Python,
     /// The browser that tests drive.
     Chromium,
+    /// Programs that read what instrumented builds write.
+    LlvmTools,
 }
 
 impl Item {
@@ -85,7 +93,10 @@ impl Item {
             Self::WebPackages,
         ];
         let run_tools = ["wasm-bindgen-cli", "worker-build"];
-        let wanted = |name: &String| scope == Scope::Full || run_tools.contains(&name.as_str());
+        let wanted = |name: &String| match name.as_str() {
+            COVERAGE_TOOL => scope == Scope::Coverage,
+            name => scope >= Scope::Full || run_tools.contains(&name),
+        };
         items.extend(
             tools
                 .versions
@@ -95,8 +106,11 @@ impl Item {
                 .cloned()
                 .map(Self::CargoTool),
         );
-        if scope == Scope::Full {
+        if scope >= Scope::Full {
             items.extend([Self::Python, Self::Chromium]);
+        }
+        if scope == Scope::Coverage {
+            items.push(Self::LlvmTools);
         }
         items
     }
@@ -114,6 +128,7 @@ impl Item {
             Self::CargoTool(name) => name,
             Self::Python => "python",
             Self::Chromium => CHROMIUM,
+            Self::LlvmTools => LLVM_TOOLS,
         }
     }
 
@@ -128,7 +143,8 @@ impl Item {
             Self::CargoTool(name) if name == "cargo-deny" => {
                 OnFailure::Skip("licences, bans and sources of dependencies are not checked")
             }
-            Self::NodeTools | Self::WebPackages | Self::CargoTool(_) => {
+            // Nothing is counted without the last one, and it is only installed for that.
+            Self::NodeTools | Self::WebPackages | Self::CargoTool(_) | Self::LlvmTools => {
                 OnFailure::Stop(Exit::Failed)
             }
             Self::Python => OnFailure::Skip("the Python client is not tested"),
@@ -175,6 +191,11 @@ impl Item {
                     .err()
                     .map(|_| format!("`{} --version` does not work", program.display())),
             },
+            Self::LlvmTools => match llvm_cov(tools) {
+                Ok(program) if program.is_file() => None,
+                Ok(_) => Some(format!("{} lacks it", tools.versions.rust.channel)),
+                Err(failure) => Some(failure.message),
+            },
         }
     }
 
@@ -201,6 +222,7 @@ impl Item {
             Self::CargoTool(name) => vec![tools.cargo_tool(name)?],
             Self::Python => vec![python_stamp(tools), tools.python()],
             Self::Chromium => chromium().into_iter().collect(),
+            Self::LlvmTools => vec![llvm_cov(tools)?],
         })
     }
 
@@ -233,6 +255,7 @@ impl Item {
                 CHROMIUM,
                 "install chromium (Debian: apt-get install -y chromium) or name one in CHROMIUM_BIN",
             ),
+            Self::LlvmTools => install_llvm_tools(tools),
         }
     }
 }
@@ -319,6 +342,22 @@ fn install_nightly(tools: &Tools) -> Result<()> {
     command.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
     command.args(["-c", "rust-src", "-t", WASM]);
     run(tools, "setup-nightly", "installing nightly Rust", &command)
+}
+
+/// Where the stable toolchain has the program, if it has it.
+fn llvm_cov(tools: &Tools) -> Result<PathBuf> {
+    let about = capture(bare_command(&tools.layout, "rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("`rustc -vV` names no host")?.trim();
+    let own = sysroot(tools, None)?.join("lib/rustlib").join(host);
+    Ok(own.join("bin/llvm-cov"))
+}
+
+fn install_llvm_tools(tools: &Tools) -> Result<()> {
+    let channel = &tools.versions.rust.channel;
+    let mut command = bare_command(&tools.layout, "rustup");
+    command.args(["component", "add", LLVM_TOOLS, "--toolchain", channel]);
+    run(tools, "setup-llvm-tools", "installing llvm-tools", &command)
 }
 
 /// As root on Debian; everywhere else the failure says what to do.
@@ -529,6 +568,18 @@ mod tests {
         assert_eq!(full.iter().find(is_disk), Some(&Item::Disk(Scope::Full)));
         assert!(!run.contains(&Item::CargoTool("cargo-deny".into())));
         assert!(!run.contains(&Item::Chromium));
+        // What only counting lines needs is installed for nobody else.
+        let counting = Item::all(&tools, Scope::Coverage);
+        for item in [Item::CargoTool(COVERAGE_TOOL.into()), Item::LlvmTools] {
+            assert!(
+                counting.contains(&item) && !full.contains(&item),
+                "{item:?}"
+            );
+        }
+        assert!(
+            full.iter()
+                .all(|item| is_disk(&item) || counting.contains(item))
+        );
         // The console cannot be served without its bundle.
         assert!(run.contains(&Item::WebPackages));
         assert!(run.contains(&Item::CargoTool("worker-build".into())));
@@ -538,7 +589,7 @@ mod tests {
     fn an_empty_cache_misses_every_cargo_tool_and_a_filled_one_none() {
         let dir = Scratch::new("cache");
         let tools = tools(dir.path().to_owned());
-        let cargo_tools: Vec<Item> = Item::all(&tools, Scope::Full)
+        let cargo_tools: Vec<Item> = Item::all(&tools, Scope::Coverage)
             .into_iter()
             .filter(|item| matches!(item, Item::CargoTool(_)))
             .collect();

@@ -8,6 +8,7 @@ mod item;
 mod machine;
 mod record;
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 use std::process::Command;
@@ -171,14 +172,22 @@ impl Tools {
         item::python_dir(self).join("bin/python")
     }
 
+    /// The PATH of children, with one more folder before everything else.
+    pub fn path_with(&self, first: Option<PathBuf>) -> Result<OsString> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let dirs = first
+            .into_iter()
+            .chain([self.layout.node_bin()])
+            .chain(std::env::split_paths(&path));
+        std::env::join_paths(dirs).context("PATH")
+    }
+
     /// A command in the checkout with the environment that every child gets.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = bare_command(&self.layout, program);
         let node_bin = self.layout.node_bin();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let dirs = std::iter::once(node_bin.clone()).chain(std::env::split_paths(&path));
-        if let Ok(joined) = std::env::join_paths(dirs) {
-            command.env("PATH", joined);
+        if let Ok(path) = self.path_with(None) {
+            command.env("PATH", path);
         }
         if let Ok(bindgen) = self.cargo_tool("wasm-bindgen-cli") {
             command.env("WASM_BINDGEN_BIN", bindgen);

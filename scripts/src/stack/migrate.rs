@@ -11,6 +11,8 @@ use crate::process::Step;
 use crate::render::Database;
 use crate::setup::Tools;
 
+use super::wrangler;
+
 const RECORD: &str = "migrations.json";
 
 /// Digest by file name.
@@ -40,13 +42,12 @@ pub fn apply(tools: &Tools, databases: &[Database], dir: &Path, temp: bool) -> R
         if !is_behind(&database.name, known, current)? {
             continue;
         }
-        let mut command = tools.command("wrangler");
+        let mut command = wrangler::command(tools, dir)?;
         command
             .args(["d1", "migrations", "apply", &database.name, "--local", "-c"])
             .arg(&database.config)
             .arg("--persist-to")
-            .arg(&state)
-            .current_dir(dir);
+            .arg(&state);
         let step = Step {
             logs: &dir.join("logs"),
             name: &format!("migrate-{}", database.name),

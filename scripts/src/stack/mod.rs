@@ -5,12 +5,13 @@
 
 pub mod cron;
 pub mod migrate;
+mod patience;
 mod registry;
 pub mod restarts;
 pub mod seed;
 pub mod serve;
 mod sim;
-mod wrangler;
+pub(crate) mod wrangler;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,6 +38,7 @@ use crate::wasm::{self, Artifact};
 use crate::web;
 use crate::workers::{self, GATEWAY, OUTAGE, Worker};
 
+use patience::{Patience, Seen};
 use restarts::{Restarts, Verdict};
 use sim::Simulator;
 use wrangler::Wrangler;
@@ -51,8 +53,6 @@ const SIM_PORTS: SimPorts = SimPorts {
     image_port: 8798,
     alt_port: 8799,
 };
-/// Only ends a start that never succeeds: several stacks at once on a busy machine take a while.
-const HEALTH_DEADLINE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What to start.
@@ -371,6 +371,7 @@ impl Stack {
         self.wrangler.release();
         self.wrangler.end();
         self.simulator.end();
+        wrangler::clear_temp(&self.dir);
         if self.options.temp {
             let _ = fs::remove_dir_all(&self.dir);
         }
@@ -407,32 +408,41 @@ impl Stack {
 
     fn wait_until_healthy(&mut self) -> Result<()> {
         let client = Client::new(Duration::from_secs(5));
-        let started = clock::now();
-        for worker in &self.workers {
+        let log = self.dir.join("logs/wrangler.log");
+        let mut patience = Patience::new(self.options.temp, clock::now());
+        let mut answers = false;
+        for (healthy, worker) in self.workers.iter().enumerate() {
             let url = health_url(&self.base_url, &worker.name);
             loop {
                 interrupt::check()?;
-                let last = match client.get(&url) {
+                let answer = client.get(&url);
+                answers |= answer.is_ok();
+                let last = match answer {
                     Ok(answer) if answer.status == 200 => break,
                     Ok(answer) => format!("{} {}", answer.status, answer.text()),
                     Err(failure) => failure.message,
                 };
-                let gone = self.wrangler.has_ended();
-                if gone || started.elapsed() > HEALTH_DEADLINE {
-                    for line in tail(&self.dir.join("logs/wrangler.log"), TAIL_LINES) {
-                        say::talk(&line);
-                    }
-                    let why = if gone {
-                        "wrangler ended"
-                    } else {
-                        "5 min passed"
-                    };
-                    return Err(Failure::failed(format!(
-                        "{} is not healthy ({why}); last answer of {url}: {last}",
-                        worker.name
-                    )));
+                let seen = Seen {
+                    log_bytes: fs::metadata(&log).map_or(0, |meta| meta.len()),
+                    answers,
+                    healthy,
+                };
+                let why = if self.wrangler.has_ended() {
+                    "wrangler ended".to_owned()
+                } else if patience.is_over(clock::now(), seen) {
+                    let limit = clock::spoken(patience.limit());
+                    format!("nothing went on for {limit}")
+                } else {
+                    std::thread::sleep(POLL);
+                    continue;
+                };
+                for line in tail(&log, TAIL_LINES) {
+                    say::talk(&line);
                 }
-                std::thread::sleep(POLL);
+                return Err(Failure::failed(format!(
+                    "{} is not healthy ({why}); last answer of {url}: {last}",
+                    worker.name
+                )));
             }
         }
         Ok(())
@@ -532,4 +542,31 @@ fn wait(duration: Duration) -> Result<()> {
         std::thread::sleep(POLL);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn a_dead_stack_goes_with_what_its_runtime_left_and_a_live_one_stays() {
+        let dir = Scratch::new("stacks");
+        let layout = Layout {
+            root: dir.path().to_owned(),
+        };
+        let stacks = layout.target().join("stack");
+        // Higher than any number of a process.
+        let dead = stacks.join("4194305");
+        let live = stacks.join(std::process::id().to_string());
+        let template = stacks.join("template-0123");
+        for stack in [&dead, &live, &template] {
+            fs::create_dir_all(stack.join("tmp/miniflare-1")).unwrap();
+        }
+        remove_dead_stacks(&layout);
+        assert!(!dead.exists());
+        for stack in [live, template] {
+            assert!(stack.join("tmp/miniflare-1").is_dir());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! A failing step does not stop a later one that does not need it.
 
 mod budgets;
+pub mod coverage;
 mod nextest;
 mod report;
 mod vitest;
@@ -39,7 +40,7 @@ pub const STEPS: [&str; 8] = [
 pub struct Asked {
     /// A skipped step fails.
     pub strict: bool,
-    /// Folders that no later step needs are removed.
+    /// Folders that no later step needs are removed, unless their step failed.
     pub lean: bool,
     /// Only these steps; all if empty.
     pub only: Vec<String>,
@@ -94,7 +95,7 @@ pub fn run(layout: &Layout, asked: &Asked) -> Result<()> {
             "browser" => run.browser(),
             _ => run.docs(),
         });
-        if asked.lean && part.outcome == Outcome::Pass {
+        if asked.lean && !matches!(part.outcome, Outcome::Fail(_)) {
             for dir in spent(layout, name) {
                 let _ = fs::remove_dir_all(dir);
             }
@@ -291,6 +292,8 @@ impl Run<'_> {
         command
             .args(["nextest", "run", "--workspace", "--profile", profile])
             .args(["--filterset", filter])
+            // A commit made meanwhile would give later stacks another bundle, under those that serve this one.
+            .env(wasm::GIVEN_SHA, wasm::git_sha(self.layout))
             .env("SWITCHYARD_SCRIPTS", self.own_program()?);
         if tools.skip_reason("python").is_none() {
             command.env("SWITCHYARD_PYTHON", tools.python());

@@ -100,7 +100,7 @@ fn contains(bytes: &[u8], mark: &[u8]) -> bool {
 }
 
 /// Files of the repository, committed or about to be, relative to its root.
-fn tracked(layout: &Layout) -> Result<Vec<String>> {
+pub(crate) fn tracked(layout: &Layout) -> Result<Vec<String>> {
     let mut git = bare_command(layout, "git");
     git.args([
         "ls-files",
