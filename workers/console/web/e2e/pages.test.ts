@@ -24,7 +24,7 @@ test.for(pages)("$name is accessible in both themes, and fits a wide and a narro
       if (size === NARROW) await app.axe(["light"]);
       for (const theme of THEMES) {
         await app.theme(theme);
-        await app.fits();
+        await app.fits(`${name}-${size.width}-${theme}`);
       }
     }
     failed = false;

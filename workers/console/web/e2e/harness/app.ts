@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
 import { misplaced, MOST_OF_ONE, shareOfOneColour } from "./looks";
+import { SCREENS } from "./report";
 import type { StackFacts } from "./stack";
 import type { Shift, Watch } from "./watch";
 
@@ -89,11 +90,11 @@ export class App {
     expect(sum, `layout shift while it loads:\n${told}`).toBeLessThanOrEqual(most);
   }
 
-  /** Nothing is wider than the window, cut off, over an edge or on top of another thing, and the page has drawn something. */
-  async fits(): Promise<void> {
+  /** Nothing is wider than the window, cut off, over an edge or on top of another thing, and the page has drawn something; its picture is kept under a name. */
+  async fits(picture?: string): Promise<void> {
     const at = `at ${this.page.viewportSize()?.width ?? 0} px`;
     expect(await misplaced(this.page), at).toEqual([]);
-    expect(await shareOfOneColour(this.page), `of one colour ${at}`).toBeLessThanOrEqual(MOST_OF_ONE);
+    expect(await shareOfOneColour(this.page, picture === undefined ? undefined : `${SCREENS}${picture}.png`), `of one colour ${at}`).toBeLessThanOrEqual(MOST_OF_ONE);
   }
 
   /** API calls since the last time, as `GET /api/..` without the query. */

@@ -158,9 +158,9 @@ export async function misplaced(page: Page): Promise<string[]> {
   });
 }
 
-/** The share of the window that is of its commonest colour, counted outside of the page, whose policy lets no picture be read. */
-export async function shareOfOneColour(page: Page): Promise<number> {
-  const picture = (await page.screenshot()).toString("base64");
+/** The share of the window that is of its commonest colour, counted outside of the page, whose policy lets no picture be read. `file` keeps what was counted. */
+export async function shareOfOneColour(page: Page, file?: string): Promise<number> {
+  const picture = (await page.screenshot(file === undefined ? {} : { path: file })).toString("base64");
   const reader = await page.context().newPage();
   try {
     return await reader.evaluate(async (base64) => {
