@@ -144,12 +144,15 @@ export async function misplaced(page: Page): Promise<string[]> {
       placed.push({ box: visiblePart(box, element.parentElement), element, layer: layerOf(element) });
     }
 
+    /** The whole label of a radio button may be its target. */
+    const isLabelOf = (text: Element, control: Element) => text.closest("label")?.control === control;
     const sorted = placed.filter(({ box }) => isThere(box)).sort((a, b) => a.box.top - b.box.top);
     for (const [at, one] of sorted.entries()) {
       for (let next = at + 1; next < sorted.length; next += 1) {
         const other = sorted[next];
         if (other === undefined || other.box.top >= one.box.bottom - TOUCH) break;
         if (one.layer !== other.layer || one.element === other.element || one.element.contains(other.element) || other.element.contains(one.element)) continue;
+        if (isLabelOf(one.element, other.element) || isLabelOf(other.element, one.element)) continue;
         const both = common(one.box, other.box);
         if (both.right - both.left > TOUCH && both.bottom - both.top > TOUCH) faults.push(`on top of each other: ${told(one.element)} and ${told(other.element)}`);
       }

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { allPages, findRow } from "./pages";
 
 const page = (cursor: string | undefined) => {

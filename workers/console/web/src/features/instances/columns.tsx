@@ -14,8 +14,8 @@ export function StatusBadge({ status }: { status: InstanceSummary["status"] }) {
 
 /** `healthOf`: `undefined` while it is asked, `null` when it is not known. */
 export const instanceColumns = (withOrganization: boolean, healthOf: (id: string) => Health | null | undefined): Column<InstanceSummary>[] => [
-  { id: "name", header: "Name", main: true, value: (row) => row.name, cell: (row) => row.name },
-  { id: "id", header: "Id", value: (row) => row.instance_id, cell: (row) => <code className="text-sm">{row.instance_id}</code> },
+  { id: "name", header: "Name", main: true, value: (row) => row.name, cell: (row) => <span className="md:inline-block md:min-w-36">{row.name}</span> },
+  { id: "id", header: "Id", value: (row) => row.instance_id, cell: (row) => <code className="text-sm md:inline-block md:min-w-44">{row.instance_id}</code> },
   ...(withOrganization
     ? [{ id: "organization", header: "Organization", hidden: true, value: (row: InstanceSummary) => row.org_id, cell: (row: InstanceSummary) => <Id id={row.org_id} what="organization id" /> }]
     : []),
@@ -25,7 +25,7 @@ export const instanceColumns = (withOrganization: boolean, healthOf: (id: string
   { id: "keys", header: "Provider keys", value: (row) => keySummary(row.key_states ?? null)?.set, cell: (row) => <Keys states={row.key_states ?? null} /> },
   { id: "budgets", header: "Budget", value: (row) => instanceBudget(row)?.limit_usd_micros, cell: (row) => <BudgetCell budget={instanceBudget(row)} />, align: "end" },
   { id: "deployed", header: "Last deployment", value: (row) => row.last_deployment?.created_at, cell: (row) => <LastDeployment last={row.last_deployment} /> },
-  { id: "updated", header: "Changed", value: (row) => row.updated_at, cell: (row) => <Time at={row.updated_at} relative /> },
+  { id: "updated", header: "Changed", hidden: true, value: (row) => row.updated_at, cell: (row) => <Time at={row.updated_at} relative /> },
   { id: "created", header: "Created", hidden: true, value: (row) => row.created_at, cell: (row) => <Time at={row.created_at} /> },
 ];
 
