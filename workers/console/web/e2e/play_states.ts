@@ -143,7 +143,7 @@ export const playStates: readonly PageState[] = [
     prepare: async (app) => {
       const id = await makeInstance("moved", { apiKeys: { openai: "sim-ok-moved" } });
       // A server of the private network would be asked without a key.
-      await change(`/instance/${id}`, { config: { providers: { openai: { base_url: "https://elsewhere.example", allow_private_host: false } } } });
+      await change(`/instance/${id}`, { config: { providers: { openai: { base_url: "https://elsewhere.example", allow_private_host: false, extra_api_hosts: [], extra_result_hosts: [] } } } });
       await app.open(`/play?instance=${id}`);
       await app.page.getByText("the stored key was entered for another host").waitFor();
     },
