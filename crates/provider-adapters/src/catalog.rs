@@ -34,6 +34,8 @@ pub struct ModelEntry {
     pub limit: Value,
     /// Day from which it is not chosen any more.
     pub deprecated_on: Option<String>,
+    /// The most characters of a prompt; null when none is known.
+    pub max_prompt_chars: Option<usize>,
     /// JSON Schema of its options, with `x-order`, `x-label`, `x-advanced`, `x-excludes`, `x-multiplies`.
     pub form: Value,
     /// Prices that are valid now.
@@ -81,6 +83,7 @@ pub fn catalog_of(
                 default: default.as_deref() == Some(&model.id),
                 limit: limit_value(&adapter, limit),
                 deprecated_on: model.deprecated_on.clone(),
+                max_prompt_chars: Some(model.max_prompt_chars).filter(|most| *most > 0),
                 form: form(model),
                 prices: prices.rows_of(&model.id, now).map(price_value).collect(),
             });

@@ -467,6 +467,8 @@ fn the_catalog_offers_what_the_settings_allow() {
     assert!(entry.default && entry.flow == "poll" && !entry.streaming);
     assert_eq!(entry.limit, json!({"kind":"in_flight_images","value":10}));
     assert_eq!(entry.prices.len(), 3);
+    // As much as the plan lets through: `prompt_too_long` beyond it.
+    assert_eq!(entry.max_prompt_chars, Some(10_000));
     let properties = entry.form["properties"].as_object().unwrap();
     assert_eq!(properties["aspect_ratio"]["x-excludes"], json!(["size"]));
     assert_eq!(properties["n"]["maximum"], 8);

@@ -281,6 +281,7 @@ fn model(entry: &ModelEntry, stats: &BTreeMap<ProviderName, LimiterStats>) -> Op
             "default": entry.default,
             "limit": entry.limit,
             "deprecated_on": entry.deprecated_on,
+            "max_prompt_chars": entry.max_prompt_chars,
             "options": entry.form,
             "prices": entry.prices,
             "median_ms": known.map(|stats| stats.median_ms).filter(|ms| *ms > 0),

@@ -394,7 +394,7 @@ fn openai_schemas(schemas: &mut Map<String, Value>) {
         &["id", "object", "created", "owned_by", "switchyard"],
         json!({
             "id": {"type": "string"}, "object": {"const": "model"}, "created": {"type": "integer"}, "owned_by": {"type": "string"},
-            "switchyard": {"type": "object", "description": "options (JSON Schema), prices, median_ms, available, limit, flow"},
+            "switchyard": {"type": "object", "description": "options (JSON Schema), max_prompt_chars, prices, median_ms, available, limit, flow"},
         }),
     );
     schemas.insert("OpenAiModel".to_owned(), model);

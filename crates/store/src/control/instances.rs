@@ -140,7 +140,9 @@ pub fn list(caller: &KeyId, filter: &ListFilter, limit: i64) -> Statement {
            (SELECT json_group_object(s.key, iif(json_extract(s.value, '$.credential_state') = 'set' AND EXISTS (SELECT 1 FROM provider_credentials f \
                 WHERE f.instance_id = i.instance_id AND f.provider = s.key AND f.slot = 'current' AND f.last_error IS NOT NULL), \
                 'failing', json_extract(s.value, '$.credential_state'))) FROM instance_effective e, json_each(e.body, '$.providers') s \
-              WHERE e.instance_id = i.instance_id) AS key_states \
+              WHERE e.instance_id = i.instance_id) AS key_states, \
+           (SELECT json_object('deployment_id', d.deployment_id, 'status', d.status, 'created_at', d.created_at, 'ended_at', d.ended_at) \
+              FROM deployments d WHERE d.instance_id = i.instance_id ORDER BY d.created_at DESC, d.deployment_id DESC LIMIT 1) AS last_deployment \
          FROM who w CROSS JOIN seen x CROSS JOIN instances i ON i.instance_id = x.instance_id \
          WHERE i.status <> 'deleted' \
            AND (w.instance_ids IS NULL OR i.instance_id IN (SELECT value FROM json_each(w.instance_ids))) \
@@ -185,6 +187,8 @@ pub struct InstanceSummary {
     pub budgets: Value,
     /// State of the key of each provider.
     pub key_states: Value,
+    /// Its newest deployment, with status and times; null before the first.
+    pub last_deployment: Value,
     /// Version of the row.
     pub version: i64,
     /// When it was made.
@@ -209,6 +213,8 @@ impl InstanceSummary {
                     budgets: columns::json_or_null(row, "budgets")?
                         .unwrap_or_else(|| Value::Array(Vec::new())),
                     key_states: columns::json_or_null(row, "key_states")?.unwrap_or_default(),
+                    last_deployment: columns::json_or_null(row, "last_deployment")?
+                        .unwrap_or_default(),
                     version: columns::int(row, "version")?,
                     created_at: columns::time(row, "created_at")?,
                     updated_at: columns::time(row, "updated_at")?,

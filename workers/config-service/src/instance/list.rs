@@ -58,7 +58,8 @@ impl List for InstanceList {
         json!({
             "instance_id": line.instance_id, "org_id": line.org_id, "name": line.name,
             "status": line.status, "environment": line.environment, "worker_urls": line.worker_urls,
-            "budgets": line.budgets, "key_states": line.key_states, "version": line.version,
+            "budgets": line.budgets, "key_states": line.key_states,
+            "last_deployment": line.last_deployment, "version": line.version,
             "created_at": line.created_at, "updated_at": line.updated_at,
         })
     }

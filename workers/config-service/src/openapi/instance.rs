@@ -4,8 +4,8 @@ use super::entry::{
     BODY, CHANGE, EDITED, Entry, FIELDS, PAGE, READ, VERSION, delete, get, patch, post, put,
 };
 use super::shape::{
-    any, list_of, object, or_null, reference, secret, slug, status, strict, text, texts, time,
-    uuid, version,
+    any, deployment_status, list_of, object, or_null, reference, secret, slug, status, strict,
+    text, texts, time, uuid, version,
 };
 use auth::permission::config_service as op;
 use errors::Code;
@@ -106,7 +106,7 @@ pub(super) fn schemas() -> Value {
             ("budgets", reference("Budgets")), ("queue", any()), ("version", version()),
         ]),
         "Deployment": object(&[
-            ("deployment_id", text()), ("status", json!({"enum": ["running", "succeeded", "failed", "rolled_back", "rollback_blocked"]})),
+            ("deployment_id", text()), ("status", deployment_status()),
             ("actor", text()), ("source", text()), ("git_sha", or_null("string")), ("artifact_hash", or_null("string")),
             ("config_hash", or_null("string")), ("plan_hash", or_null("string")), ("plan", json!({})), ("journal", json!({})),
             ("result", json!({})), ("lease_expires_at", or_null("string")), ("created_at", time()), ("ended_at", or_null("string")),
@@ -114,8 +114,12 @@ pub(super) fn schemas() -> Value {
         "DeploymentList": list_of("Deployment"),
         "InstanceSummary": object(&[
             ("instance_id", slug()), ("org_id", uuid()), ("name", text()), ("status", status()), ("environment", or_null("string")),
-            ("worker_urls", any()), ("budgets", json!({"type": "array"})), ("key_states", or_null("object")), ("version", version()),
+            ("worker_urls", any()), ("budgets", json!({"type": "array"})), ("key_states", or_null("object")),
+            ("last_deployment", json!({"anyOf": [reference("LastDeployment"), {"type": "null"}]})), ("version", version()),
             ("created_at", time()), ("updated_at", time()),
+        ]),
+        "LastDeployment": object(&[
+            ("deployment_id", text()), ("status", deployment_status()), ("created_at", time()), ("ended_at", or_null("string")),
         ]),
         "InstanceList": list_of("InstanceSummary"),
     })

@@ -38,6 +38,10 @@ pub(super) fn status() -> Value {
     json!({"enum": ["deploying", "active", "paused", "deleting"]})
 }
 
+pub(super) fn deployment_status() -> Value {
+    json!({"enum": ["running", "succeeded", "failed", "rolled_back", "rollback_blocked"]})
+}
+
 pub(super) fn scopes() -> Value {
     let all = api_types::Scope::ALL.iter();
     let all: Vec<&str> = all.map(|scope| scope.as_str()).collect();

@@ -401,6 +401,20 @@ async fn deployments_are_listed_newest_first_without_what_is_the_tools_own() {
         .get(ADMIN, "/instance/production/deployments?x=1")
         .await;
     assert_eq!(query.outcome(), (400, "unknown_field".into()));
+
+    let list = service.get(ADMIN, "/instance").await.json();
+    let last = |id: &str| -> Value {
+        let mut lines = list["items"].as_array().unwrap().iter();
+        lines.find(|line| line["instance_id"] == id).unwrap()["last_deployment"].clone()
+    };
+    assert_eq!(
+        last("development"),
+        json!({
+            "deployment_id": "d3", "status": "succeeded",
+            "created_at": "2025-11-21T03:00:00.000Z", "ended_at": "2025-11-21T03:05:00.000Z"
+        })
+    );
+    assert_eq!(last("production"), Value::Null);
     service.settle().await;
 }
 

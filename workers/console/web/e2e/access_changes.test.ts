@@ -1,6 +1,6 @@
 /** J6: a user is disabled and promoted, an organization suspended and deleted; each made for its test. */
 import { expect, test } from "./harness";
-import { call, makeKey, makeUser, menu, statusOf, unique } from "./made";
+import { call, makeKey, makeUser, menu, statusOf, unique } from "./harness/made";
 
 test("a disabled user's key is refused until he is enabled again", async ({ app }) => {
   const email = `${unique("off")}@acme.example`;

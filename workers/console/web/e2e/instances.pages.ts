@@ -88,6 +88,24 @@ async function refused(app: App): Promise<void> {
   await app.page.getByRole("list", { name: "Problems" }).waitFor();
 }
 
+/** The instance is made, and the access of a person is not. */
+async function accessLeft(app: App): Promise<void> {
+  const { page, watch } = app;
+  await answering(app, "/instance", "POST", 201, { instance_id: "autumn-campaign", name: "Autumn campaign", status: "deploying" });
+  await answering(app, "/user/*/instance/*", "PUT", 503, {
+    error: "config_unavailable", message: "The directory does not answer.", hint: "Try again.", docs: "/docs/errors#config_unavailable", request_id: "01a21cf0-eab1-7b40-aae7-c3f8b64ebc74",
+  });
+  watch.expects(503, /\/user\/[^/]+\/instance\//);
+  await createAt(app, 3);
+  const form = page.getByRole("dialog", { name: "Create instance" });
+  await form.getByLabel("Who may use it").click();
+  await page.getByRole("option").first().click();
+  await page.keyboard.press("Escape");
+  await form.getByRole("button", { name: "Next" }).click();
+  await form.getByRole("button", { name: "Create instance" }).click();
+  await form.getByText("Autumn campaign is created").waitFor();
+}
+
 async function opened({ page }: App, button: string, dialog: string | RegExp): Promise<void> {
   await page.getByRole("button", { name: button, exact: true }).first().click();
   await page.getByRole("dialog", { name: dialog }).waitFor();
@@ -208,6 +226,7 @@ export const instancePages: readonly PageState[] = [
     },
   },
   ...[2, 3, 4].map((step) => ({ name: `instances-create-${step}`, path: "/admin/instances", as: "admin", prepare: (app: App) => createAt(app, step) })),
+  { name: "instances-create-access", path: "/admin/instances", as: "admin", prepare: accessLeft },
   { name: "instances-create-refused", path: "/admin/instances", as: "admin", prepare: refused },
   { name: "instance-deploying", path: DEVELOPMENT, as: "admin", prepare: (app) => changed(app, { status: "deploying", api_keys: {} }) },
   { name: "instance-unregistered", path: DEVELOPMENT, as: "admin", prepare: unregistered },

@@ -1,7 +1,7 @@
 /** J5: an instance from its creation to its end, provider keys, limits, and two people who edit it at once. */
 import { describe } from "vitest";
 import { type App, closeApp, expect, openApp, test } from "./harness";
-import { call, made, unique } from "./made";
+import { call, made, makeUser, unique } from "./harness/made";
 
 async function openConfig(app: App, id: string): Promise<void> {
   await app.signIn();
@@ -43,6 +43,47 @@ async function save({ page }: App): Promise<void> {
 }
 
 describe("an instance", () => {
+  test("is given to people where it is created, and what fails goes on there", async ({ app }) => {
+    const { page } = app;
+    const id = unique("shared");
+    const [known, taken, fresh] = ["known", "taken", "fresh"].map((who) => `${who}-${id}@acme.example`) as [string, string, string];
+    await makeUser(known);
+    await makeUser(taken);
+    app.watch.expects(409, /\/user$/);
+    await app.signIn();
+    await app.open("/admin/instances");
+    await page.getByRole("button", { name: "Create instance" }).first().click();
+    const form = page.getByRole("dialog", { name: "Create instance" });
+    await form.getByLabel("Name").fill(id);
+    for (const step of ["Step 2", "Step 3"]) {
+      await form.getByRole("button", { name: "Next" }).click();
+      await form.getByText(step).waitFor();
+    }
+    await form.getByLabel("Who may use it").click();
+    await page.getByLabel("Search the list").fill(known);
+    await page.getByRole("option", { name: known }).click();
+    await page.keyboard.press("Escape");
+    await form.getByLabel("New user").fill("no address");
+    await form.getByRole("button", { name: "Next" }).click();
+    await form.getByText("An email address has one “@”").waitFor();
+    await form.getByLabel("New user").fill(taken);
+    await form.getByRole("button", { name: "Next" }).click();
+    await form.getByText(`${known}, ${taken} (new)`).waitFor();
+    await form.getByRole("button", { name: "Create instance" }).click();
+
+    // The instance and the first access are there; the address was taken.
+    await form.getByText(`${id} is created`).waitFor();
+    await form.getByText("Has access").waitFor();
+    const has = async (email: string) => (await call<{ items: { instances: string[] }[] }>("GET", `/user?q=${encodeURIComponent(email)}`)).items[0]?.instances ?? null;
+    expect(await has(known)).toEqual([id]);
+    expect(await has(taken)).toEqual([]);
+    await form.getByLabel("New user").fill(fresh);
+    await form.getByRole("button", { name: "Give access" }).click();
+    await page.waitForURL(`**/admin/instances/${id}*`);
+    expect(await has(fresh)).toEqual([id]);
+    expect(app.watch.calls.filter((one) => one.method === "POST" && one.path.endsWith("/instance")), "created once").toHaveLength(1);
+  });
+
   test("is created in steps, gets a key that is never shown again, is activated, makes a picture, and ends with its id typed", async ({ app }) => {
     const id = unique("made");
     const secret = `sim-ok-${id}`;

@@ -1,6 +1,6 @@
 /** J13: an instance seen by who may use it and not change it. */
 import { expect, test } from "./harness";
-import { makeKey, signInWith, unique } from "./made";
+import { makeKey, signInWith, unique } from "./harness/made";
 
 const DEVELOPMENT = "/admin/instances/development";
 

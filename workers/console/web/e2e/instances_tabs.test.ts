@@ -1,7 +1,7 @@
 /** J5: what each tab of an instance changes, on instances of the test's own; and that nothing is changed offline. */
 import { describe } from "vitest";
 import { type App, expect, test } from "./harness";
-import { call, made, menu, unique } from "./made";
+import { call, made, menu, unique } from "./harness/made";
 
 const KEYED = { api_keys: { openai: "sim-ok-for-the-tabs-tabs" }, rate_limits: { openai: { rpm: 60 } } };
 

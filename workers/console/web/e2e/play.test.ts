@@ -35,6 +35,9 @@ describe("a picture (J2)", () => {
     expect(await fact(app, "Model")).toBe(body.metadata.model);
     expect(await fact(app, "Cost")).toMatch(/^\$0\.\d{2}/);
     expect(await fact(app, "Generation time")).toMatch(/ m?s$/);
+    const stages = await app.page.getByRole("list", { name: "Stages" }).getByRole("listitem").allInnerTexts();
+    expect(stages.map((stage) => stage.split(/[:\n]/)[0])).toEqual(["Key", "Plan", "Admission", "Provider", "Storage", "Altogether"]);
+    for (const stage of stages) expect(stage, "each has its time").toMatch(/\d m?s$/);
     expect(await copied(app, "Copy CDN URL")).toBe(body.image_url);
     expect(await copied(app, "Copy R2 path")).toBe(body.r2_path);
     expect(await copied(app, "Copy request id")).toBe(body.request_id);
@@ -132,6 +135,9 @@ describe("a failure (J3)", () => {
     expect(new URL(app.page.url()).searchParams.get("job")).not.toBeNull();
     await app.page.reload();
     await app.page.getByText("The picture appears here by itself").waitFor();
+    const stages = app.page.getByRole("list", { name: "Stages" });
+    await stages.getByText("goes on").waitFor({ state: "attached" });
+    await stages.getByText("still ahead").waitFor({ state: "attached" });
     expect(await app.page.getByLabel("Prompt").inputValue()).toContain(prompt);
     await ready(app);
     await naturalSize(app);

@@ -60,19 +60,50 @@ describe("what is wrong is shown, and has the focus", () => {
   });
 });
 
-test("a failure and its retry by keyboard alone", async ({ app }) => {
-  app.watch.expects(429, GENERATE);
-  const hands = keyboard(app.page);
+test.for([1440, 360])("failures and their cures by keyboard alone, at %i px", async (width, { app }) => {
+  const { page, watch } = app;
+  watch.expects(429, GENERATE);
+  watch.expects(422, GENERATE);
+  await page.setViewportSize({ width, height: 800 });
+  const hands = keyboard(page);
+  const prompt = page.getByLabel("Prompt");
+  const alert = page.getByRole("alert");
+  const failed = async (code: string) => {
+    await alert.getByText(code).waitFor();
+    await expect.poll(() => app.focused()).toBe("div Result");
+    // It is seen where it is told: on a narrow page below the form.
+    await expect.poll(() => alert.evaluate((shown) => shown.getBoundingClientRect().top)).toBeLessThan(800);
+    await app.fits();
+  };
   await open(app);
-  await hands.write(app.page.getByLabel("Prompt"), unique("a lighthouse sim:429=2"));
-  await app.page.keyboard.press("Control+Enter");
-  const alert = app.page.getByRole("alert");
-  await alert.getByText("rate_limited").waitFor();
-  await expect.poll(() => app.focused()).toBe("div Result");
-  await alert.getByRole("button", { name: "Retry", exact: true }).waitFor({ timeout: 20_000 });
-  await hands.write(app.page.getByLabel("Prompt"), unique("a lighthouse after the pause"));
-  await hands.press(alert.getByRole("button", { name: "Retry", exact: true }));
+  await hands.press(page.getByRole("button", { name: "Generate", exact: true }));
+  await page.getByText("Describe the picture.").waitFor();
+  await expect.poll(() => app.focused()).toContain("Prompt");
+  await hands.write(prompt, unique("a lighthouse sim:unsafe"));
+  await page.keyboard.press("Control+Enter");
+  await failed("rejected_by_safety");
+  await hands.press(alert.getByRole("button", { name: "Explain this error" }));
+  await alert.getByText("Meaning").waitFor();
+  await hands.write(prompt, unique("a lighthouse sim:429=2"));
+  await hands.press(page.getByRole("button", { name: "Generate", exact: true }));
+  await failed("rate_limited");
+  const retry = alert.getByRole("button", { name: "Retry", exact: true });
+  await retry.waitFor({ timeout: 20_000 });
+  await hands.write(prompt, unique("a lighthouse after the pause"));
+  await hands.press(retry);
   await ready(app);
+});
+
+test("a prompt is counted against what the chosen model takes, and refused in the page with the reason", async ({ app }) => {
+  const { page } = app;
+  await open(app);
+  await page.getByText("0 of 32,000").waitFor();
+  await page.getByRole("combobox", { name: "Model" }).selectOption({ label: "Ideogram 3.0" });
+  await page.getByText("0 of 10,000").waitFor();
+  await generate(app, "x".repeat(10_001));
+  await page.getByText("Ideogram 3.0 takes 10,000 characters, and it has 10,001").waitFor();
+  await expect.poll(() => app.focused()).toContain("Prompt");
+  expect(app.watch.calls.some((call) => GENERATE.test(call.path))).toBe(false);
 });
 
 test("a picture in a window of 360 px", async () => {

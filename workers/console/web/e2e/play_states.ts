@@ -1,6 +1,6 @@
 /** States of the playground that must be seen. */
 import type { App } from "./harness";
-import { makeInstance } from "./harness/made";
+import { change, makeInstance } from "./harness/made";
 import { generate, GENERATE, watchAfter5s } from "./harness/play";
 import type { PageState } from "./pages";
 
@@ -134,6 +134,28 @@ export const playStates: readonly PageState[] = [
     prepare: async (app) => {
       await app.open(`/play?instance=${await makeInstance("keyless")}`);
       await app.page.getByRole("link", { name: "Set a provider key" }).waitFor();
+    },
+  },
+  {
+    name: "play-moved-host",
+    path: "/play",
+    as: "admin",
+    prepare: async (app) => {
+      const id = await makeInstance("moved", { apiKeys: { openai: "sim-ok-moved" } });
+      // A server of the private network would be asked without a key.
+      await change(`/instance/${id}`, { config: { providers: { openai: { base_url: "https://elsewhere.example", allow_private_host: false, extra_api_hosts: [], extra_result_hosts: [] } } } });
+      await app.open(`/play?instance=${id}`);
+      await app.page.getByText("the stored key was entered for another host").waitFor();
+    },
+  },
+  {
+    name: "play-prompt-too-long",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      await app.page.getByRole("combobox", { name: "Model" }).selectOption({ label: "Ideogram 3.0" });
+      await generate(app, "a lighthouse ".repeat(800));
+      await app.page.getByText("Ideogram 3.0 takes 10,000 characters").waitFor();
     },
   },
   {

@@ -184,6 +184,16 @@ async fn models_are_those_that_the_instance_can_use() {
             && all.contains(&"openai/gpt-image-2".to_owned()),
         "{all:?}"
     );
+    let facts = |id: &str| -> Value {
+        let mut data = list["data"].as_array().unwrap().iter();
+        data.find(|model| model["id"] == id).unwrap()["switchyard"].clone()
+    };
+    for (id, most) in [
+        ("ideogram/ideogram-3", 10_000),
+        ("openai/gpt-image-2", 32_000),
+    ] {
+        assert_eq!(facts(id)["max_prompt_chars"], most, "{id}");
+    }
     let model = &list["data"][0];
     assert_eq!(
         (&model["object"], &model["created"]),

@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
+import { misplaced, MOST_OF_ONE, shareOfOneColour } from "./looks";
+import { SCREENS } from "./report";
 import type { StackFacts } from "./stack";
 import type { Shift, Watch } from "./watch";
 
@@ -88,22 +90,11 @@ export class App {
     expect(sum, `layout shift while it loads:\n${told}`).toBeLessThanOrEqual(most);
   }
 
-  /** Nothing is wider than the window, and no marked text is cut off. */
-  async fits(): Promise<void> {
-    const wide = await this.page.evaluate(() => {
-      const limit = document.documentElement.clientWidth;
-      if (document.documentElement.scrollWidth <= limit) return [];
-      const scrolls = (element: Element | null): boolean => {
-        for (let at = element; at !== null && at !== document.body; at = at.parentElement) {
-          if (/auto|scroll|hidden|clip/.test(getComputedStyle(at).overflowX)) return true;
-        }
-        return false;
-      };
-      return [...document.querySelectorAll("body *")]
-        .filter((element) => element.getBoundingClientRect().right > limit + 0.5 && !scrolls(element.parentElement))
-        .map((element) => element.outerHTML.slice(0, 160));
-    });
-    expect(wide, `wider than the window at ${this.page.viewportSize()?.width ?? 0} px`).toEqual([]);
+  /** Nothing is wider than the window, cut off, over an edge or on top of another thing, and the page has drawn something; its picture is kept under a name. */
+  async fits(picture?: string): Promise<void> {
+    const at = `at ${this.page.viewportSize()?.width ?? 0} px`;
+    expect(await misplaced(this.page), at).toEqual([]);
+    expect(await shareOfOneColour(this.page, picture === undefined ? undefined : `${SCREENS}${picture}.png`), `of one colour ${at}`).toBeLessThanOrEqual(MOST_OF_ONE);
   }
 
   /** API calls since the last time, as `GET /api/..` without the query. */

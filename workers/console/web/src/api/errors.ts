@@ -18,6 +18,8 @@ export interface ErrorFacts {
   retryAfterMs?: number;
   /** `x-should-retry`: whether the same request may be sent again; `false` also when money may have been spent. */
   shouldRetry?: boolean;
+  /** `Server-Timing` of the answer. */
+  serverTiming?: string;
 }
 
 export class ApiError extends Error {
@@ -29,6 +31,7 @@ export class ApiError extends Error {
   /** Milliseconds until the same request may succeed. */
   readonly retryAfterMs: number | undefined;
   readonly shouldRetry: boolean | undefined;
+  readonly serverTiming: string | undefined;
 
   constructor(facts: ErrorFacts) {
     super(facts.message);
@@ -40,6 +43,7 @@ export class ApiError extends Error {
     this.details = isRecord(facts.details) ? facts.details : {};
     this.retryAfterMs = facts.retryAfterMs;
     this.shouldRetry = facts.shouldRetry;
+    this.serverTiming = facts.serverTiming;
   }
 
   /** Problems by JSON pointer (`/email`, `/providers/openai/rpm`), from `details`. */
@@ -90,7 +94,9 @@ export function errorFrom(status: number, text: string, headers: Headers, reques
   const body = parse(text);
   const retryAfterMs = number(body["retry_after_ms"]) ?? retryAfter(headers);
   const again = headers.get("x-should-retry");
+  const serverTiming = headers.get("server-timing");
   const timed = {
+    ...(serverTiming === null ? {} : { serverTiming }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(again === "true" || again === "false" ? { shouldRetry: again === "true" } : {}),
   };

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { allPages } from "./pages";
+import { describe, expect, it } from "vitest";
+import { allPages, findRow } from "./pages";
 
 const page = (cursor: string | undefined) => {
   const from = Number(cursor ?? 0);
@@ -23,4 +23,20 @@ it("stops when it is told to", async () => {
   const control = new AbortController();
   const reading = allPages(page, control.signal, () => control.abort(new Error("stopped")));
   await expect(reading).rejects.toThrow("stopped");
+});
+
+describe("a row that an address names", () => {
+  const pageOf = (cursor: string | undefined) => {
+    const at = Number(cursor ?? 0);
+    return Promise.resolve({ items: [at * 2, at * 2 + 1], next_cursor: at < 3 ? String(at + 1) : null });
+  };
+
+  it("is found on whichever page it is", async () => {
+    expect(await findRow(pageOf, (row) => row === 5, new AbortController().signal)).toBe(5);
+  });
+
+  it("that is nowhere is told as missing, and the search ends", async () => {
+    await expect(findRow(pageOf, (row) => row === 99, new AbortController().signal)).rejects.toMatchObject({ status: 404, code: "not_found" });
+    await expect(findRow(() => Promise.resolve({ items: [], next_cursor: "on" }), () => false, new AbortController().signal, 3)).rejects.toMatchObject({ code: "not_found" });
+  });
 });

@@ -1,7 +1,7 @@
 /** Lists by cursor: all pages that were loaded as one array, with what the table needs to load more. */
-import { type QueryKey, useInfiniteQuery } from "@tanstack/react-query";
+import { type QueryKey, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { type ApiError, asApiError } from "./errors";
+import { ApiError, asApiError } from "./errors";
 
 export interface CursorPage<Item> {
   items: Item[];
@@ -49,6 +49,41 @@ export function useCursorList<Item>(options: CursorListOptions<Item>): CursorLis
     loadMore: () => void query.fetchNextPage(),
     refresh: () => void query.refetch(),
   };
+}
+
+export interface NamedRow<Item> {
+  row: Item | undefined;
+  /** Why it cannot be shown. */
+  error: ApiError | null;
+}
+
+/** The row that an address names: of the loaded pages, else asked for by itself. */
+export function useNamedRow<Item>(options: {
+  id: string | undefined;
+  rows: readonly Item[] | undefined;
+  idOf: (row: Item) => string;
+  queryKey: QueryKey;
+  fetchRow: (id: string, signal: AbortSignal) => Promise<Item>;
+}): NamedRow<Item> {
+  const { id, rows, idOf, queryKey, fetchRow } = options;
+  const loaded = id === undefined ? undefined : rows?.find((row) => idOf(row) === id);
+  const wanted = id !== undefined && rows !== undefined && loaded === undefined;
+  const query = useQuery({ queryKey, queryFn: ({ signal }) => fetchRow(id ?? "", signal), enabled: wanted });
+  if (!wanted) return { row: loaded, error: null };
+  return { row: query.data, error: query.error === null ? null : asApiError(query.error) };
+}
+
+/** A row of a list whose rows have no address of their own: page by page until it is there. */
+export async function findRow<Item>(fetchPage: CursorListOptions<Item>["fetchPage"], is: (row: Item) => boolean, signal: AbortSignal, mostPages = 50): Promise<Item> {
+  let cursor: string | undefined;
+  for (let page = 0; page < mostPages; page += 1) {
+    const { items, next_cursor: next } = await fetchPage(cursor, signal);
+    const found = items.find(is);
+    if (found !== undefined) return found;
+    cursor = next ?? undefined;
+    if (cursor === undefined) break;
+  }
+  throw new ApiError({ status: 404, code: "not_found", message: "It is not in this list, or no longer.", hint: "", requestId: "" });
 }
 
 /** Every row of a list, page by page, for an export: at most `most`, with progress, until `signal` says stop. */

@@ -22,8 +22,8 @@ export interface CodeBlockProps {
 
 export function CodeBlock({ code, what = "code", wrap = false }: CodeBlockProps) {
   return (
-    <div className="relative rounded-md border border-line bg-code-ground">
-      <div className="absolute top-1 right-1 rounded-md bg-code-ground">
+    <div className="flex min-w-0 flex-row-reverse items-start rounded-md border border-line bg-code-ground">
+      <div className="p-1">
         <CopyButton text={code} what={what} />
       </div>
       <Highlighted code={code} wrap={wrap} what={what} />
@@ -39,7 +39,7 @@ function Highlighted({ code, wrap, what }: Required<CodeBlockProps>) {
       aria-label={what}
       // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
       tabIndex={0}
-      className={cx("overflow-x-auto p-3 pr-11 text-sm leading-5 text-code", wrap && "break-all whitespace-pre-wrap")}
+      className={cx("min-w-0 flex-1 overflow-x-auto p-3 text-sm leading-5 text-code", wrap && "break-all whitespace-pre-wrap")}
     >
       <code>
         {parts.map((part, at) =>

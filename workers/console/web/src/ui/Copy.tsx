@@ -63,7 +63,7 @@ export function CopyField({ label, text }: { label: string; text: string }) {
     <div className="flex min-w-0 flex-col gap-1">
       <span className="text-sm font-medium">{label}</span>
       <div className="flex items-center gap-1 rounded-md border border-line bg-code-ground pr-1 pl-3">
-        <code className="min-w-0 flex-1 truncate py-2 text-sm text-code">{text}</code>
+        <code title={text} className="min-w-0 flex-1 truncate py-2 text-sm text-code">{text}</code>
         <CopyButton text={text} what={label} />
       </div>
     </div>

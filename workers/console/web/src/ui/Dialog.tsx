@@ -144,7 +144,7 @@ export function Drawer({ open, onClose, title, side = "right", footer, children,
           )}
         >
           <header className="flex items-center gap-4 border-b border-line px-5 py-3">
-            <Base.Title className="min-w-0 flex-1 truncate text-lg font-semibold">{title}</Base.Title>
+            <Base.Title title={title} className="min-w-0 flex-1 truncate text-lg font-semibold">{title}</Base.Title>
             <Close />
           </header>
           <div className="min-h-0 flex-1 overflow-y-auto px-5 py-4">{children}</div>

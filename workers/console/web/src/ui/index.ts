@@ -27,6 +27,7 @@ export { Icon, type IconName, Spinner } from "./icons";
 export { Checkbox, NumberInput, type Option, RadioGroup, SearchInput, Select, Switch, TextArea, TextInput } from "./inputs";
 export { JsonTree } from "./JsonTree";
 export { Facts, Page, Panel, useTitle } from "./layout";
+export { MissingRow } from "./MissingRow";
 export { Menu, type MenuAction, type MenuEntry } from "./Menu";
 export { SecretInput, ShowOnce } from "./Secret";
 export { Brand, type Room, type RoomGroup, Shell } from "./Shell";

@@ -11,18 +11,20 @@ import { FormError, useCaller } from "./parts";
 import { useActiveAdmins } from "./queries";
 import type { Role, User } from "./types";
 
+/** One user; how many keys it has is known to the list only. */
+type Single = Omit<User, "keys">;
 type Editable = Pick<User, "name" | "role">;
 const editable = ({ name, role }: Editable): Editable => ({ name, role });
 
 /** Name and role; the version that was read is kept until somebody else's change is seen and decided about. */
-export function EditUser({ user, onClose }: { user: User; onClose: () => void }) {
+export function EditUser({ user, onClose }: { user: Single; onClose: () => void }) {
   const caller = useCaller();
   const offline = useOfflineReason();
   const writes = may(useSession(), "config:write");
   const [base, setBase] = useState(user);
   const [name, setName] = useState(user.name);
   const [role, setRole] = useState<Role>(user.role);
-  const [theirs, setTheirs] = useState<User | null>(null);
+  const [theirs, setTheirs] = useState<Single | null>(null);
   const admins = useActiveAdmins(base, writes);
 
   const guard = userGuard(caller, base, "role") ?? (isLastAdmin(base, admins.data) ? LAST_ADMIN : undefined);
@@ -49,7 +51,7 @@ export function EditUser({ user, onClose }: { user: User; onClose: () => void })
     save.mutate(patch, {
       onError: (error) => {
         const current = error.details["current"];
-        if (error.code === "version_mismatch" && typeof current === "object" && current !== null) setTheirs({ ...base, ...(current as Partial<User>) });
+        if (error.code === "version_mismatch" && typeof current === "object" && current !== null) setTheirs({ ...base, ...(current as Partial<Single>) });
       },
     });
   };

@@ -1,18 +1,18 @@
 import { getRouteApi } from "@tanstack/react-router";
 import { useMemo, useRef, useState } from "react";
 import { keys } from "../../api/keys";
-import { allPages, useCursorList } from "../../api/pages";
+import { allPages, useCursorList, useNamedRow } from "../../api/pages";
 import { hasRole, may, useSession } from "../../api/session";
 import { snippets } from "../../api/snippets";
 import { useRowKeys } from "../../keyboard";
-import { Button, Checkbox, CodeTabs, Combobox, DataTable, EmptyState, Field, FilterBar, type MenuEntry, Panel, Select, StaleBadge, useNow } from "../../ui";
+import { Button, Checkbox, CodeTabs, Combobox, DataTable, EmptyState, Field, FilterBar, type MenuEntry, MissingRow, Panel, Select, StaleBadge, useNow } from "../../ui";
 import { keyColumns } from "./columns";
 import { KeyDetails } from "./KeyDetails";
 import { keyGuard, STATES } from "./model";
 import { NarrowKey } from "./NarrowKey";
 import { useOwners } from "./owners";
 import { useCaller } from "./parts";
-import { apiKeysPage, type KeyFilters, REFRESH_MS } from "./queries";
+import { apiKeysPage, type KeyFilters, oneKey, REFRESH_MS } from "./queries";
 import { RevokeKey } from "./RevokeKey";
 import { RotateKey } from "./RotateKey";
 import type { NewSecret } from "./ShowKey";
@@ -49,7 +49,8 @@ export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret
 
   // Opening is a step of its own, so Back closes what is open.
   const show = (key: ApiKey | undefined) => void navigate({ search: (old) => ({ ...old, open: key?.key_id }), replace: key === undefined });
-  const shown = list.rows?.find((key) => key.key_id === search.open);
+  const named = useNamedRow<ApiKey>({ id: search.open, rows: list.rows, idOf: (key) => key.key_id, queryKey: keys.apiKey(search.open ?? ""), fetchRow: oneKey });
+  const shown = named.row;
 
   const actions = (key: ApiKey): MenuEntry[] => [
     { label: "Details", icon: "info", onSelect: () => show(key) },
@@ -81,6 +82,7 @@ export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret
           <Checkbox checked={search.unused === true} onChecked={(on) => change({ unused: on ? true : undefined })} label="Unused for 90 days" />
         </div>
       </FilterBar>
+      <MissingRow what="key" error={named.error} onClose={() => show(undefined)} />
       <Panel flush>
         <DataTable
           ref={box}

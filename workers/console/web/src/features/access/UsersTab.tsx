@@ -1,17 +1,17 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useMemo, useRef, useState } from "react";
 import { keys } from "../../api/keys";
-import { allPages, useCursorList } from "../../api/pages";
+import { allPages, useCursorList, useNamedRow } from "../../api/pages";
 import { hasRole, may, useSession } from "../../api/session";
 import { snippets } from "../../api/snippets";
 import { useRowKeys } from "../../keyboard";
-import { Button, CodeTabs, DataTable, EmptyState, Field, FilterBar, type MenuEntry, Panel, Select, StaleBadge } from "../../ui";
+import { Button, CodeTabs, DataTable, EmptyState, Field, FilterBar, type MenuEntry, MissingRow, Panel, Select, StaleBadge } from "../../ui";
 import { userColumns } from "./columns";
 import { DeleteUser } from "./DeleteUser";
 import { EditUser } from "./EditUser";
 import { userGuard } from "./model";
 import { useCaller } from "./parts";
-import { REFRESH_MS, type UserFilters, usersPage } from "./queries";
+import { oneUser, REFRESH_MS, type UserFilters, usersPage } from "./queries";
 import { StatusOfUser } from "./StatusOfUser";
 import type { Organization, User } from "./types";
 
@@ -38,7 +38,8 @@ export function UsersTab({ organizations, onCreate }: { organizations: readonly 
 
   // Opening is a step of its own, so Back closes what is open.
   const show = (user: User | undefined) => void navigate({ search: (old) => ({ ...old, open: user?.user_id }), replace: user === undefined });
-  const shown = list.rows?.find((user) => user.user_id === search.open);
+  const named = useNamedRow<Omit<User, "keys">>({ id: search.open, rows: list.rows, idOf: (user) => user.user_id, queryKey: keys.user(search.open ?? ""), fetchRow: oneUser });
+  const shown = named.row;
 
   const actions = (user: User): MenuEntry[] => {
     const disabled = user.status === "disabled";
@@ -94,6 +95,7 @@ export function UsersTab({ organizations, onCreate }: { organizations: readonly 
         </Field>
         {isSuper && <OrganizationFilter organizations={organizations} value={search.org} onValue={(org) => change({ org })} />}
       </FilterBar>
+      <MissingRow what="user" error={named.error} onClose={() => show(undefined)} />
       <Panel flush>
         <DataTable
           ref={box}

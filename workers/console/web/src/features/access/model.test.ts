@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { emailFault } from "../../format/email";
 import {
-  accessChange, type Caller, dateFault, describeScopes, emailFault, endOf, grantable, grantsByUser, isLastAdmin,
+  accessChange, type Caller, dateFault, describeScopes, endOf, grantable, grantsByUser, isLastAdmin,
   keyGuard, type KeyMembers, nameFault, narrowOnto, nextCell, rolesFor, rotationPlan, scopesOf, unusedDays, userGuard,
 } from "./model";
 import type { ApiKey } from "./types";

@@ -244,15 +244,6 @@ export interface Cell {
   column: number;
 }
 
-/** The rule that an e-mail breaks, or `undefined`: one `@` with something on both sides, 254 bytes at most. */
-export function emailFault(email: string): string | undefined {
-  const text = email.trim();
-  if (text === "") return "Enter an email address.";
-  if (new TextEncoder().encode(text).length > 254) return "An email address has 254 bytes at most.";
-  if (!/^[^\s@]+@[^\s@]+$/.test(text)) return "An email address has one “@” with text on both sides.";
-  return undefined;
-}
-
 /** The rule that a name breaks, or `undefined`. */
 export function nameFault(name: string, needed: boolean): string | undefined {
   if (needed && name.trim() === "") return "Enter a name; it tells this one from the others.";

@@ -26,6 +26,14 @@ export function usersPage(filters: UserFilters, limit = 50): Fetch<User> {
   return (cursor, signal) => unwrap(configService.GET("/user", { params: { query: set({ ...filters, limit, cursor }) }, signal }));
 }
 
+export function oneUser(id: string, signal: AbortSignal) {
+  return unwrap(configService.GET("/user/{user_id}", { params: { path: { user_id: id } }, signal }));
+}
+
+export function oneKey(id: string, signal: AbortSignal): Promise<ApiKey> {
+  return unwrap(configService.GET("/api-key/{key_id}", { params: { path: { key_id: id } }, signal })) as Promise<ApiKey>;
+}
+
 export interface KeyFilters {
   user_id?: string | undefined;
   project_id?: string | undefined;

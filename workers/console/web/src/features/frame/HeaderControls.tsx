@@ -26,7 +26,7 @@ export function InstanceSwitcher() {
         <button type="button" className={cx(buttonClass("secondary", "sm"), "h-8 max-w-56 min-w-0")} >
           <Icon name="cube" size={15} className="text-muted" />
           <span className="sr-only">Instance</span>
-          <span className="truncate">{current?.name ?? unknown ?? "Choose an instance"}</span>
+          <span className="truncate" title={current?.name ?? unknown}>{current?.name ?? unknown ?? "Choose an instance"}</span>
           {/* On a narrow page only the word that must never be overlooked has room; it is read at any width. */}
           {current !== undefined && (
             <span className={cx("shrink-0 text-xs font-normal text-muted", current.environment !== "production" && "max-sm:sr-only")}>{current.environment}</span>
@@ -62,7 +62,7 @@ export function Breadcrumb() {
           <li key={crumb.path} className="flex min-w-0 items-center gap-1.5">
             {at > 0 && <Icon name="caretRight" size={12} />}
             {at === crumbs.length - 1 ? (
-              <span aria-current="page" className="truncate text-text">
+              <span aria-current="page" title={crumb.text} className="truncate text-text">
                 {crumb.text}
               </span>
             ) : (

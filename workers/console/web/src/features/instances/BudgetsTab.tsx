@@ -43,7 +43,7 @@ export function BudgetsTab({ instanceId, canWrite }: { instanceId: string; canWr
     </Button>
   );
   return (
-    <Panel title="Budgets" lead="When one is spent, requests that would cost more are refused until its period ends." actions={add} flush>
+    <Panel title="Budgets" lead="When one is spent, requests that would cost more are refused until its period ends." actions={budgets?.length !== 0 && add} flush>
       <DataTable
         caption="Budgets"
           {...tableState}

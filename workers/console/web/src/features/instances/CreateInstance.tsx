@@ -8,12 +8,20 @@ import { snippets } from "../../api/snippets";
 import { useIdempotencyKey, useWrite } from "../../api/write";
 import { Button, CodeBlock, CodeDisclosure, Combobox, Dialog, ErrorState, Facts, Field, focusFirstError, NumberInput, SecretInput, TextInput, toast } from "../../ui";
 import { parseMoney } from "../../format/money";
-import { createBody, type Draft, draftProblems, EMPTY_DRAFT, firstStep, masked, PROVIDERS, stepOf, STEPS } from "./create";
+import { useAssign } from "./assign";
+import { createBody, type Draft, draftProblems, emailProblem, EMPTY_DRAFT, firstStep, masked, PROVIDERS, stepOf, STEPS } from "./create";
+import { PeopleFields, PeopleLeft, usePeopleText } from "./CreatePeople";
 import { ProblemList } from "./ProblemList";
 import { organizationsQuery } from "./queries";
 import { slugOf } from "./model";
 
-const TITLES = { identity: "Identity", providers: "Providers", limits: "Limits and budget", review: "Review" } as const;
+const TITLES = { identity: "Identity", providers: "Providers", limits: "Limits, budget and people", review: "Review" } as const;
+
+interface Made {
+  id: string;
+  name: string;
+  isDeploying: boolean;
+}
 
 /** An instance in four short steps: who it is, its keys, its limits, a look at all of it. */
 export function CreateInstance({ onClose, onCreated }: { onClose: () => void; onCreated: (id: string) => void }) {
@@ -24,6 +32,7 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
   const [draft, setDraft] = useState<Draft>(EMPTY_DRAFT);
   const [step, setStep] = useState(0);
   const [checked, setChecked] = useState(false);
+  const [made, setMade] = useState<Made | null>(null);
   const area = useRef<HTMLDivElement>(null);
   const change = (part: Partial<Draft>) => setDraft((old) => ({ ...old, ...part }));
   const now = STEPS[step] ?? "identity";
@@ -32,11 +41,22 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
     write: "instance.create",
     send: (sent: typeof body) => unwrap(configService.POST("/instance", { body: sent, headers: { "Idempotency-Key": keyFor(sent) } })),
     onDone: (instance) => {
-      toast({ tone: "good", title: `${instance.name} created`, ...(instance.status === "deploying" ? { text: "It takes work once it is activated, on its page." } : {}) });
-      onClose();
-      onCreated(instance.instance_id);
+      const existing = { id: instance.instance_id, name: instance.name, isDeploying: instance.status === "deploying" };
+      setMade(existing);
+      void follow(existing);
     },
   });
+  const assign = useAssign();
+  /** What follows once the instance exists; when it fails, the dialog stays and goes on from there. */
+  const follow = async (instance: Made) => {
+    if (!(await assign.run({ id: instance.id, orgId: draft.orgId }, draft.people))) return;
+    toast({ tone: "good", title: `${instance.name} created`, ...(instance.isDeploying ? { text: "It takes work once it is activated, on its page." } : {}) });
+    leave(instance);
+  };
+  const leave = ({ id }: Made) => {
+    onClose();
+    onCreated(id);
+  };
   const problems = draftProblems(draft, superadmin);
   const taken = create.error?.code === "conflict" ? "This id is taken: choose another." : undefined;
   const errorAt = (pointer: string) =>
@@ -60,6 +80,43 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
     if (now === "review") create.mutate(body, { onError: (refused) => goTo(pointersOf(refused)) });
     else setStep(step + 1);
   };
+  if (made !== null && assign.failed !== null) {
+    const { failed } = assign;
+    const refusedEmail = failed.who === draft.people.email.trim() ? (failed.error.fieldError("/email") ?? (failed.error.code === "conflict" ? failed.error.message : undefined)) : undefined;
+    return (
+      <Dialog
+        open
+        persistent
+        size="lg"
+        title="Create instance"
+        description="Access is left"
+        onClose={() => leave(made)}
+        onSubmit={() => {
+          if (emailProblem(draft.people) === undefined) void follow(made);
+          else focusFirstError(area.current);
+        }}
+        footer={
+          <>
+            <Button onClick={() => leave(made)}>Open the instance</Button>
+            <Button type="submit" tone="primary" busy={assign.busy} reason={offline}>
+              Give access
+            </Button>
+          </>
+        }
+      >
+        <div ref={area}>
+          <PeopleLeft
+            instanceName={made.name}
+            assign={assign}
+            orgId={draft.orgId}
+            people={draft.people}
+            onPeople={(people) => change({ people })}
+            emailError={emailProblem(draft.people) ?? refusedEmail}
+          />
+        </div>
+      </Dialog>
+    );
+  }
   const request = { method: "POST", path: "/api/config-service/instance", body: masked(body) } as const;
   return (
     <Dialog
@@ -74,7 +131,7 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
         <>
           <Button onClick={onClose}>Cancel</Button>
           {step > 0 && <Button onClick={() => setStep(step - 1)}>Back</Button>}
-          <Button type="submit" tone="primary" busy={create.isPending} reason={now === "review" ? offline : undefined}>
+          <Button type="submit" tone="primary" busy={create.isPending || assign.busy} reason={now === "review" ? offline : undefined}>
             {now === "review" ? "Create instance" : "Next"}
           </Button>
         </>
@@ -88,7 +145,12 @@ export function CreateInstance({ onClose, onCreated }: { onClose: () => void; on
               <SecretInput value={draft.keys[provider.name] ?? ""} onValue={(key) => change({ keys: { ...draft.keys, [provider.name]: key } })} />
             </Field>
           ))}
-        {now === "limits" && <LimitFields draft={draft} change={change} errorAt={errorAt} />}
+        {now === "limits" && (
+          <>
+            <LimitFields draft={draft} change={change} errorAt={errorAt} />
+            <PeopleFields orgId={draft.orgId} people={draft.people} onPeople={(people) => change({ people })} emailError={errorAt("/people/email")} />
+          </>
+        )}
         {now === "review" && (
           <div className="grid gap-5 md:grid-cols-2">
             <div>
@@ -180,6 +242,7 @@ function LimitFields({ draft, change, errorAt }: PartProps) {
 }
 
 function Review({ draft }: { draft: Draft }) {
+  const people = usePeopleText(draft.orgId, draft.people);
   const limits = PROVIDERS.flatMap(({ name, label }) => {
     const limit = draft.limits[name];
     const parts = [
@@ -198,6 +261,7 @@ function Review({ draft }: { draft: Draft }) {
         { name: "R2 bucket", value: draft.bucket || "not set" },
         { name: "Provider keys", value: withKey.length === 0 ? "none yet" : withKey.join(", ") },
         { name: "Limits", value: limits.length === 0 ? "the vendors' own" : limits.join("; ") },
+        { name: "Access", value: people === "" ? "administrators only" : people },
         { name: "Monthly budget", value: parseMoney(draft.budget) === null ? "none" : `$${draft.budget.replace(/^\$/, "")}` },
       ]}
     />

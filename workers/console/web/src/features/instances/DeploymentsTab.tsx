@@ -1,22 +1,14 @@
 import { configService, unwrap } from "../../api/client";
 import { keys } from "../../api/keys";
-import { useCursorList } from "../../api/pages";
-import { Badge, type Column, DataTable, Drawer, EmptyState, Facts, Id, JsonTree, Panel, Time, type Tone } from "../../ui";
-import { type JournalStep, journalSteps, type PlannedAction, plannedActions, resultFacts } from "./deployment";
+import { findRow, useCursorList, useNamedRow } from "../../api/pages";
+import { Badge, type Column, DataTable, Drawer, EmptyState, Facts, Id, JsonTree, MissingRow, Panel, Time } from "../../ui";
+import { DEPLOYMENT_STATUS, type JournalStep, journalSteps, type PlannedAction, plannedActions, resultFacts } from "./deployment";
 import type { Deployment } from "./queries";
 import { useOpenRow, useTableState } from "./table";
 
-const STATUS: Record<Deployment["status"], { tone: Tone; text: string }> = {
-  running: { tone: "info", text: "Running" },
-  succeeded: { tone: "good", text: "Succeeded" },
-  failed: { tone: "bad", text: "Failed" },
-  rolled_back: { tone: "warn", text: "Rolled back" },
-  rollback_blocked: { tone: "bad", text: "Rollback blocked" },
-};
-
 const columns: Column<Deployment>[] = [
   { id: "created", header: "Started", main: true, value: (row) => row.created_at, cell: (row) => <Time at={row.created_at} /> },
-  { id: "status", header: "Result", value: (row) => row.status, cell: (row) => <Badge tone={STATUS[row.status].tone} dot>{STATUS[row.status].text}</Badge> },
+  { id: "status", header: "Result", value: (row) => row.status, cell: (row) => <Badge tone={DEPLOYMENT_STATUS[row.status].tone} dot>{DEPLOYMENT_STATUS[row.status].text}</Badge> },
   { id: "commit", header: "Commit", value: (row) => row.git_sha, cell: (row) => (row.git_sha === null ? <span className="text-muted">–</span> : <Id id={row.git_sha} what="commit" />) },
   { id: "actor", header: "By", value: (row) => row.actor, cell: (row) => <code className="text-sm">{row.actor}</code> },
   { id: "source", header: "From", value: (row) => row.source, cell: (row) => row.source },
@@ -25,18 +17,28 @@ const columns: Column<Deployment>[] = [
 
 export function DeploymentsTab({ instanceId }: { instanceId: string }) {
   const [entry, setEntry] = useOpenRow();
-  const list = useCursorList({
-    queryKey: keys.deployments(instanceId),
-    fetchPage: (cursor, signal) =>
-      unwrap(configService.GET("/instance/{instance_id}/deployments", {
-        params: { path: { instance_id: instanceId }, query: { limit: 50, ...(cursor === undefined ? {} : { cursor }) } },
-        signal,
-      })),
-    refetchInterval: 30_000,
+  const fetchPage = (cursor: string | undefined, signal: AbortSignal) =>
+    unwrap(configService.GET("/instance/{instance_id}/deployments", {
+      params: { path: { instance_id: instanceId }, query: { limit: 50, ...(cursor === undefined ? {} : { cursor }) } },
+      signal,
+    }));
+  const list = useCursorList({ queryKey: keys.deployments(instanceId), fetchPage, refetchInterval: 30_000 });
+  const named = useNamedRow({
+    id: entry,
+    rows: list.rows,
+    idOf: (row: Deployment) => row.deployment_id,
+    queryKey: keys.deployments(instanceId, { deployment_id: entry }),
+    // A deployment has no address of its own.
+    fetchRow: (id, signal) => findRow(fetchPage, (row) => row.deployment_id === id, signal),
   });
-  const opened = list.rows?.find((row) => row.deployment_id === entry) ?? null;
+  const opened = named.row ?? null;
   return (
     <Panel flush>
+      {named.error !== null && (
+        <div className="p-4">
+          <MissingRow what="deployment" error={named.error} onClose={() => setEntry(undefined)} />
+        </div>
+      )}
       <DataTable
         caption="Deployments"
         columns={columns}
@@ -95,7 +97,7 @@ function Details({ deployment, onClose }: { deployment: Deployment; onClose: () 
         <Facts
           facts={[
             { name: "Id", value: <Id id={deployment.deployment_id} /> },
-            { name: "Result", value: <Badge tone={STATUS[deployment.status].tone} dot>{STATUS[deployment.status].text}</Badge> },
+            { name: "Result", value: <Badge tone={DEPLOYMENT_STATUS[deployment.status].tone} dot>{DEPLOYMENT_STATUS[deployment.status].text}</Badge> },
             { name: "Started", value: <Time at={deployment.created_at} /> },
             { name: "Ended", value: <Time at={deployment.ended_at} /> },
           ]}

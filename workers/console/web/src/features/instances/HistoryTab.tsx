@@ -1,8 +1,8 @@
 import { configService, unwrap } from "../../api/client";
 import { keys } from "../../api/keys";
-import { allPages, useCursorList } from "../../api/pages";
+import { allPages, findRow, useCursorList, useNamedRow } from "../../api/pages";
 import { hasRole, useSession } from "../../api/session";
-import { type Column, DataTable, diff, DiffView, Drawer, EmptyState, Facts, Id, Panel, Time } from "../../ui";
+import { type Column, DataTable, diff, DiffView, Drawer, EmptyState, Facts, Id, MissingRow, Panel, Time } from "../../ui";
 import { actorOf } from "./model";
 import type { AuditEntry, Instance } from "./queries";
 import { useOpenRow, useTableState } from "./table";
@@ -23,10 +23,22 @@ export function HistoryTab({ instance }: { instance: Instance }) {
   const fetchPage = (cursor: string | undefined, signal: AbortSignal) =>
     unwrap(configService.GET("/audit", { params: { query: { ...filters, limit: 50, ...(cursor === undefined ? {} : { cursor }) } }, signal }));
   const list = useCursorList({ queryKey: keys.audit(filters), fetchPage, refetchInterval: 30_000 });
-  // Only what is loaded can be shown: an address that names an older entry opens it once its page is there.
-  const opened = list.rows?.find((row) => String(row.seq) === entry) ?? null;
+  const named = useNamedRow({
+    id: entry,
+    rows: list.rows,
+    idOf: (row: AuditEntry) => String(row.seq),
+    queryKey: [...keys.audit(filters), "entry", entry],
+    // An entry has no address of its own.
+    fetchRow: (seq, signal) => findRow(fetchPage, (row) => String(row.seq) === seq, signal),
+  });
+  const opened = named.row ?? null;
   return (
     <Panel flush>
+      {named.error !== null && (
+        <div className="p-4">
+          <MissingRow what="entry" error={named.error} onClose={() => setEntry(undefined)} />
+        </div>
+      )}
       <DataTable
         caption="History"
         columns={columns}

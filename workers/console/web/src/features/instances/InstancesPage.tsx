@@ -52,7 +52,8 @@ export function InstancesPage() {
       title="Instances"
       lead="Each has its own configuration, provider keys, limits and bucket."
       aside={<StaleBadge updatedAt={list.updatedAt} intervalMs={REFRESH_MS} />}
-      actions={create}
+      // An empty list offers it itself.
+      actions={(filtered || list.rows?.length !== 0) && create}
     >
       <FilterBar
         search={{ label: "Search instances", placeholder: "Name or id", value: search.q ?? "", onValue: (q) => void navigate({ search: (old) => ({ ...old, q: q || undefined }), replace: true }) }}

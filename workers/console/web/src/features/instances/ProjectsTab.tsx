@@ -46,7 +46,7 @@ export function ProjectsTab({ instanceId }: { instanceId: string }) {
   const setQ = (text: string) => void navigate({ search: (old) => ({ ...old, q: text || undefined }), replace: true });
   return (
     <div className="flex flex-col gap-4">
-      <FilterBar search={{ label: "Search projects", value: q ?? "", onValue: setQ }} active={q !== undefined} onClear={() => setQ("")} actions={create} />
+      <FilterBar search={{ label: "Search projects", value: q ?? "", onValue: setQ }} active={q !== undefined} onClear={() => setQ("")} actions={(q !== undefined || list.rows?.length !== 0) && create} />
       <Panel flush>
         <DataTable
           caption="Projects"

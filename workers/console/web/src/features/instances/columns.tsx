@@ -1,5 +1,6 @@
 import { Badge, type Column, Id, Skeleton, Time } from "../../ui";
 import { money } from "../../format/money";
+import { DEPLOYMENT_STATUS } from "./deployment";
 import { type Budget, type Health, keySummary, STATUS } from "./model";
 import type { InstanceSummary } from "./queries";
 
@@ -13,8 +14,8 @@ export function StatusBadge({ status }: { status: InstanceSummary["status"] }) {
 
 /** `healthOf`: `undefined` while it is asked, `null` when it is not known. */
 export const instanceColumns = (withOrganization: boolean, healthOf: (id: string) => Health | null | undefined): Column<InstanceSummary>[] => [
-  { id: "name", header: "Name", main: true, value: (row) => row.name, cell: (row) => row.name },
-  { id: "id", header: "Id", value: (row) => row.instance_id, cell: (row) => <code className="text-sm">{row.instance_id}</code> },
+  { id: "name", header: "Name", main: true, value: (row) => row.name, cell: (row) => <span className="md:inline-block md:min-w-36">{row.name}</span> },
+  { id: "id", header: "Id", value: (row) => row.instance_id, cell: (row) => <code className="text-sm md:inline-block md:min-w-44">{row.instance_id}</code> },
   ...(withOrganization
     ? [{ id: "organization", header: "Organization", hidden: true, value: (row: InstanceSummary) => row.org_id, cell: (row: InstanceSummary) => <Id id={row.org_id} what="organization id" /> }]
     : []),
@@ -23,7 +24,8 @@ export const instanceColumns = (withOrganization: boolean, healthOf: (id: string
   { id: "workers", header: "Workers", value: (row) => healthText(healthOf(row.instance_id)), cell: (row) => <Workers health={healthOf(row.instance_id)} /> },
   { id: "keys", header: "Provider keys", value: (row) => keySummary(row.key_states ?? null)?.set, cell: (row) => <Keys states={row.key_states ?? null} /> },
   { id: "budgets", header: "Budget", value: (row) => instanceBudget(row)?.limit_usd_micros, cell: (row) => <BudgetCell budget={instanceBudget(row)} />, align: "end" },
-  { id: "updated", header: "Changed", value: (row) => row.updated_at, cell: (row) => <Time at={row.updated_at} relative /> },
+  { id: "deployed", header: "Last deployment", value: (row) => row.last_deployment?.created_at, cell: (row) => <LastDeployment last={row.last_deployment} /> },
+  { id: "updated", header: "Changed", hidden: true, value: (row) => row.updated_at, cell: (row) => <Time at={row.updated_at} relative /> },
   { id: "created", header: "Created", hidden: true, value: (row) => row.created_at, cell: (row) => <Time at={row.created_at} /> },
 ];
 
@@ -59,6 +61,21 @@ function Keys({ states }: { states: Readonly<Record<string, unknown>> | null }) 
   if (summary.wrong.length > 0) return <Badge tone="bad" dot>{summary.wrong.join(", ")}: needs attention</Badge>;
   if (summary.set === 0) return <Badge tone="warn" dot>none</Badge>;
   return <span className="tabular-nums">{summary.set} set</span>;
+}
+
+function LastDeployment({ last }: { last: InstanceSummary["last_deployment"] }) {
+  if (last === null) return <span className="text-muted">never</span>;
+  const { tone, text } = DEPLOYMENT_STATUS[last.status];
+  return (
+    <span className="flex flex-wrap items-center gap-x-2 gap-y-1">
+      <Time at={last.created_at} relative />
+      {last.status !== "succeeded" && (
+        <Badge tone={tone} dot>
+          {text}
+        </Badge>
+      )}
+    </span>
+  );
 }
 
 function None() {

@@ -1,4 +1,5 @@
 /** The form of a new instance, as text and numbers, and the request that it becomes. */
+import { emailFault } from "../../format/email";
 import { parseMoney } from "../../format/money";
 import type { components } from "../../api/generated/config-service";
 import { bucketProblem, idProblem, type Problems, rangeProblem } from "./model";
@@ -17,7 +18,7 @@ export type Step = (typeof STEPS)[number];
 const MEMBERS: Readonly<Record<Exclude<Step, "review">, readonly string[]>> = {
   identity: ["/name", "/instance_id", "/org_id", "/environment", "/r2_bucket"],
   providers: ["/api_keys"],
-  limits: ["/rate_limits", "/budgets"],
+  limits: ["/rate_limits", "/budgets", "/people"],
 };
 
 /** The step that has the field of a member; the review when none has. */
@@ -45,10 +46,20 @@ export interface Draft {
   limits: Readonly<Record<string, { rpm: number | null; inflight: number | null }>>;
   /** Dollars a month, as typed. */
   budget: string;
+  people: People;
 }
 
+/** Who is given access once the instance exists. */
+export interface People {
+  userIds: readonly string[];
+  /** A user who is created with access; empty for none. */
+  email: string;
+}
+
+export const NOBODY: People = { userIds: [], email: "" };
+
 export const EMPTY_DRAFT: Draft = {
-  name: "", id: "", idTyped: false, orgId: null, environment: "", bucket: "", keys: {}, limits: {}, budget: "",
+  name: "", id: "", idTyped: false, orgId: null, environment: "", bucket: "", keys: {}, limits: {}, budget: "", people: NOBODY,
 };
 
 export function draftProblems(draft: Draft, needsOrganization: boolean): Problems {
@@ -58,12 +69,30 @@ export function draftProblems(draft: Draft, needsOrganization: boolean): Problem
     "/org_id": needsOrganization && draft.orgId === null ? "Choose the organization that it belongs to." : undefined,
     "/r2_bucket": bucketProblem(draft.bucket),
     "/budgets": draft.budget.trim() !== "" && !(parseMoney(draft.budget) ?? 0) ? "Enter an amount in dollars, such as 50.00." : undefined,
+    "/people/email": emailProblem(draft.people),
   };
   for (const [name, limit] of Object.entries(draft.limits)) {
     problems[`/rate_limits/${name}/rpm`] = rangeProblem(limit.rpm, 1, 6_000);
     problems[`/rate_limits/${name}/max_inflight_images`] = rangeProblem(limit.inflight, 1, 1_000);
   }
   return Object.fromEntries(Object.entries(problems).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** No address is no problem: nobody is created. */
+export function emailProblem({ email }: People): string | undefined {
+  return email.trim() === "" ? undefined : emailFault(email);
+}
+
+export interface Grant {
+  /** Known by it: a user's id, or the address of one to come. */
+  who: string;
+  isNew: boolean;
+}
+
+/** The calls that are left, those who exist first. */
+export function grantsOf({ userIds, email }: People, done: readonly string[]): Grant[] {
+  const all = [...userIds.map((who) => ({ who, isNew: false })), ...(email.trim() === "" ? [] : [{ who: email.trim(), isNew: true }])];
+  return all.filter(({ who }) => !done.includes(who));
 }
 
 export function createBody(draft: Draft): CreateInstance {

@@ -1,6 +1,15 @@
 /** What a run of the deploy tool says, read into rows; what has another shape is shown as it is. */
-import type { Json } from "../../ui";
+import type { Json, Tone } from "../../ui";
 import { isRecord } from "./model";
+import type { Deployment } from "./queries";
+
+export const DEPLOYMENT_STATUS: Readonly<Record<Deployment["status"], { tone: Tone; text: string }>> = {
+  running: { tone: "info", text: "Running" },
+  succeeded: { tone: "good", text: "Succeeded" },
+  failed: { tone: "bad", text: "Failed" },
+  rolled_back: { tone: "warn", text: "Rolled back" },
+  rollback_blocked: { tone: "bad", text: "Rollback blocked" },
+};
 
 export interface PlannedAction {
   op: string;

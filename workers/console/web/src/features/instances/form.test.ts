@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createBody, draftProblems, EMPTY_DRAFT, firstStep, masked, stepOf } from "./create";
+import { createBody, draftProblems, EMPTY_DRAFT, firstStep, grantsOf, masked, NOBODY, stepOf } from "./create";
 import { check, fromLines, fromText, providersOf, toLines } from "./fields";
 import { limitBody, limitDraft, limitProblems, windowText } from "./limits";
 
@@ -52,6 +52,14 @@ it("says what a draft lacks", () => {
   expect(Object.keys(draftProblems(EMPTY_DRAFT, true)).sort()).toEqual(["/instance_id", "/name", "/org_id"]);
   const bad = { ...EMPTY_DRAFT, name: "S", id: "s", budget: "0", limits: { openai: { rpm: 0, inflight: 1_001 } } };
   expect(Object.keys(draftProblems(bad, false)).sort()).toEqual(["/budgets", "/rate_limits/openai/max_inflight_images", "/rate_limits/openai/rpm"]);
+});
+
+it("gives access to everybody who is left, those who exist first", () => {
+  const people = { userIds: ["u1", "u2"], email: " ada@acme.example " };
+  expect(grantsOf(people, []).map(({ who, isNew }) => `${who} ${isNew}`)).toEqual(["u1 false", "u2 false", "ada@acme.example true"]);
+  expect(grantsOf(people, ["u1", "ada@acme.example"]).map(({ who }) => who)).toEqual(["u2"]);
+  expect(grantsOf(NOBODY, [])).toEqual([]);
+  expect(draftProblems({ ...EMPTY_DRAFT, name: "S", id: "s", people: { userIds: [], email: "ada" } }, false)["/people/email"]).toContain("@");
 });
 
 it("leads from a refused member to the step of its field, the earliest first", () => {

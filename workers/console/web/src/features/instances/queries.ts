@@ -4,6 +4,7 @@ import { configService, unwrap } from "../../api/client";
 import { type ApiError, asApiError } from "../../api/errors";
 import type { components } from "../../api/generated/config-service";
 import { keys } from "../../api/keys";
+import { allPages } from "../../api/pages";
 
 type Schemas = components["schemas"];
 export type InstanceSummary = Schemas["InstanceSummary"];
@@ -69,6 +70,24 @@ export const allWorkersQuery = queryOptions({
   },
   refetchInterval: REFRESH_MS,
 });
+
+/** Active users with the role "user": others have all instances of their organization. */
+export const peopleQuery = (orgId: string | null) =>
+  queryOptions({
+    queryKey: keys.users({ role: "user", status: "active", ...(orgId === null ? {} : { org_id: orgId }), all: true }),
+    queryFn: ({ signal }) =>
+      allPages(
+        (cursor, abort) =>
+          unwrap(
+            configService.GET("/user", {
+              params: { query: { role: "user", status: "active", limit: 200, ...(orgId === null ? {} : { org_id: orgId }), ...(cursor === undefined ? {} : { cursor }) } },
+              signal: abort,
+            }),
+          ),
+        signal,
+        () => undefined,
+      ),
+  });
 
 export const organizationsQuery = queryOptions({
   queryKey: keys.organizations({ limit: 200 }),

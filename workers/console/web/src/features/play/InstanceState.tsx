@@ -2,6 +2,7 @@
 import { Link } from "@tanstack/react-router";
 import { hasRole, type InstanceRef, type Session, useSession } from "../../api/session";
 import { Banner, buttonClass, EmptyState, Icon, Panel, Time } from "../../ui";
+import { mayLackKey, movedHosts } from "./model";
 import { type Caller, useInstanceFacts, usePausedSince } from "./queries";
 
 /** Nobody but an administrator gets a link that leads to something they can do. */
@@ -84,8 +85,7 @@ function reasonOf(reason: string | null | undefined): string {
 /** After a refusal that a provider key cures, for those who may enter one. */
 export function KeysLink({ code, instanceId }: { code: string; instanceId: string | undefined }) {
   const session = useSession();
-  const cures = code === "provider_auth" || code === "provider_quota" || code === "no_route";
-  if (!cures || instanceId === undefined || !hasRole(session, "admin")) return null;
+  if (!mayLackKey(code) || instanceId === undefined || !hasRole(session, "admin")) return null;
   if (session?.instances.every((instance) => instance.instance_id !== instanceId) !== false) return null;
   return (
     <Link to="/admin/instances/$id" params={{ id: instanceId }} search={{ tab: "keys" }} className={buttonClass("secondary", "sm")}>
@@ -95,13 +95,33 @@ export function KeysLink({ code, instanceId }: { code: string; instanceId: strin
   );
 }
 
+/** A stored key was entered for another host: the same words as on the instance's page of keys. */
+export function MovedHosts({ caller, instanceId, wanted }: { caller: Caller; instanceId: string; wanted: boolean }) {
+  const session = useSession();
+  const moved = movedHosts(useInstanceFacts(caller, instanceId, wanted));
+  if (!wanted || moved.length === 0) return null;
+  const admin = caller.apiKey === null && hasRole(session, "admin");
+  return (
+    <Banner tone="bad" title={`${moved.join(", ")}: the stored key was entered for another host`}>
+      The provider's base URL moved to another host since then, so the key is not sent there.{" "}
+      {admin ? "Enter it again for the new host, on the instance's page of provider keys." : "Ask an administrator to enter it again for the new host."}
+    </Banner>
+  );
+}
+
 /** No provider of the instance can be asked. */
-export function NoProviderKey({ instanceId, admin }: { instanceId: string; admin: boolean }) {
+export function NoProviderKey({ caller, instanceId, admin }: { caller: Caller; instanceId: string; admin: boolean }) {
+  const moved = movedHosts(useInstanceFacts(caller, instanceId, true)).length > 0;
   return (
     <Panel>
+      {moved && (
+        <div className="mb-4">
+          <MovedHosts caller={caller} instanceId={instanceId} wanted />
+        </div>
+      )}
       <EmptyState
         icon="key"
-        title="No provider key yet"
+        title={moved ? "No provider key that can be used" : "No provider key yet"}
         action={
           admin && (
             <Link to="/admin/instances/$id" params={{ id: instanceId }} search={{ tab: "keys" }} className={buttonClass("primary", "md")}>
@@ -110,7 +130,7 @@ export function NoProviderKey({ instanceId, admin }: { instanceId: string; admin
           )
         }
       >
-        No provider of <strong>{instanceId}</strong> has a key, so nothing can draw a picture.{" "}
+        No provider of <strong>{instanceId}</strong> has a key{moved && " for its host"}, so nothing can draw a picture.{" "}
         {admin ? "Enter one, and its models are listed here." : "Ask an administrator to enter one."}
       </EmptyState>
     </Panel>

@@ -4,7 +4,7 @@ import type { InstanceRef, Session } from "../../api/session";
 import { keyFaultText } from "../../format/api_key";
 import { count } from "../../format/bytes";
 import { Button, cx, Field, Icon, Menu, Panel, SecretInput, Select, TextArea, TextInput } from "../../ui";
-import { choices, FAULTS, type faultsOf, PROMPT_MAX, type PlayForm, withFault } from "./model";
+import { choices, FAULTS, type faultsOf, type PlayForm, promptLength, type PromptLimit, withFault } from "./model";
 import { ModelOptions } from "./ModelOptions";
 import { type ModelOption, split } from "./options";
 import { type Caller, type Models, useProjects } from "./queries";
@@ -24,6 +24,7 @@ export interface PlayFormPanelProps {
   models: Models;
   caller: Caller;
   options: readonly ModelOption[];
+  promptLimit: PromptLimit;
   /** Found before sending. */
   faults: ReturnType<typeof faultsOf>;
   /** Of the last answer. */
@@ -37,7 +38,8 @@ export interface PlayFormPanelProps {
 }
 
 export function PlayFormPanel(props: PlayFormPanelProps) {
-  const { formRef, form, onForm, session, options, faults, error, busy, reason, onSubmit } = props;
+  const { formRef, form, onForm, session, options, promptLimit, faults, error, busy, reason, onSubmit } = props;
+  const length = promptLength(form.prompt);
   const set = (change: Partial<PlayForm>) => onForm({ ...form, ...change });
   const { lacking } = split(options, form.options);
   const optionList = (advanced: boolean) => (
@@ -69,8 +71,8 @@ export function PlayFormPanel(props: PlayFormPanelProps) {
             required
             error={faults.prompt ?? error?.fieldError("/prompt")}
             aside={
-              <span className={cx("tabular-nums", form.prompt.length > PROMPT_MAX && "text-bad")}>
-                {count(form.prompt.length)} of {count(PROMPT_MAX)}
+              <span className={cx("tabular-nums", length > promptLimit.most && "text-bad")}>
+                {count(length)} of {count(promptLimit.most)}
               </span>
             }
           >

@@ -8,7 +8,7 @@ import { keyFaultText } from "../../format/api_key";
 import { useShortcuts } from "../../keyboard";
 import { Banner, Button, CodeBlock, CodeDisclosure, EmptyState, focusFirstError, Page, Panel } from "../../ui";
 import { Inactive, NoInstance, NoProviderKey } from "./InstanceState";
-import { behindMore, bodyOf, emptyForm, faultsOf, jobBehind, labelsOf, type PlayForm } from "./model";
+import { behindMore, bodyOf, emptyForm, faultsOf, jobBehind, labelsOf, type PlayForm, promptLimitOf } from "./model";
 import { commonOptions, type ModelOption } from "./options";
 import { PlayFormPanel } from "./PlayFormPanel";
 import { callerOf, useModels, useTypedPrincipal } from "./queries";
@@ -51,7 +51,8 @@ export function PlayPage() {
   const model = known.find(({ id }) => id === form.model);
   const options = form.model === "" ? commonOptions(known) : (model?.options ?? NO_OPTIONS);
   const body = bodyOf(form, options);
-  const faults = faultsOf(form);
+  const promptLimit = promptLimitOf(known, model);
+  const faults = faultsOf(form, promptLimit);
   const keyless = instanceId !== undefined && chosenInstance?.status === "active" && models.models?.length === 0;
   const permissions = own ? typedPrincipal.principal?.permissions : session?.permissions;
   const mayGenerate = permissions === undefined || permissions.includes("images:write") || permissions.includes("*");
@@ -137,6 +138,7 @@ export function PlayPage() {
             models={models}
             caller={caller}
             options={options}
+            promptLimit={promptLimit}
             faults={checked ? faults : {}}
             error={error}
             busy={phase.is === "sending"}
@@ -165,9 +167,9 @@ export function PlayPage() {
               onAgain={phase.is === "idle" ? undefined : retry}
             />
           ) : phase.is === "refused" ? (
-            <FailureView error={phase.error} sent={phase.sent} onRetry={retry} />
+            <FailureView caller={caller} error={phase.error} sent={phase.sent} onRetry={retry} />
           ) : keyless ? (
-            <NoProviderKey instanceId={instanceId} admin={!own && hasRole(session, "admin")} />
+            <NoProviderKey caller={caller} instanceId={instanceId} admin={!own && hasRole(session, "admin")} />
           ) : (
             <Nothing curl={codeOf(bodyOf({ ...emptyForm, prompt: "a lighthouse at dawn" }, NO_OPTIONS), instanceId)["curl"] ?? ""} />
           )}

@@ -7,6 +7,8 @@ import { Badge, Banner, CodeTabs, CopyField, CopyTextButton, cx, Facts, Id, Json
 import { basisOf, fellBack, type GenerateRequest, type GenerateResponse, sentence, usedOf } from "./model";
 import { Picture } from "./Picture";
 import type { Caller } from "./queries";
+import type { Stage } from "./stages";
+import { StageStrip } from "./StageStrip";
 
 export type ResultTab = "picture" | "json" | "code";
 
@@ -29,7 +31,10 @@ export interface ResultViewProps {
   result: GenerateResponse;
   /** What was asked, when this page asked it. */
   asked: GenerateRequest | null;
-  tookMs?: number;
+  tookMs?: number | undefined;
+  /** Where its time went. */
+  stages: readonly Stage[];
+  totalMs?: number | undefined;
   /** Option names in words. */
   labels: Readonly<Record<string, string>>;
   tab: ResultTab;
@@ -57,7 +62,7 @@ export function ResultView(props: ResultViewProps) {
   );
 }
 
-function Shown({ caller, instanceId, result, asked, tookMs, labels }: ResultViewProps) {
+function Shown({ caller, instanceId, result, asked, tookMs, labels, stages, totalMs }: ResultViewProps) {
   const [chosen, setChosen] = useState(0);
   const image = result.images[chosen] ?? result.images[0];
   const address = image?.image_url ?? result.image_url;
@@ -92,6 +97,7 @@ function Shown({ caller, instanceId, result, asked, tookMs, labels }: ResultView
           ))}
         </div>
       )}
+      <StageStrip stages={stages} totalMs={totalMs} />
       <div className="flex flex-col gap-3">
         <CopyField label="CDN URL" text={address} />
         <CopyField label="R2 path" text={path} />

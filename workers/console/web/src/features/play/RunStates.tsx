@@ -4,12 +4,14 @@ import { duration } from "../../format/duration";
 import { money } from "../../format/money";
 import { announce, Badge, Banner, Button, CodeDisclosure, CopyTextButton, ErrorState, Facts, Icon, Id, Panel, SkeletonText, Spinner, Time, useNow } from "../../ui";
 import type { Sent } from "./held";
-import { KeysLink } from "./InstanceState";
-import { adviceOf, eventOf, failureOf, type GenerateRequest, isOver, type Job, newsOf, sentence, skippedOf, stageOf } from "./model";
+import { KeysLink, MovedHosts } from "./InstanceState";
+import { adviceOf, eventOf, failureOf, type GenerateRequest, isOver, type Job, mayLackKey, newsOf, sentence, skippedOf, stageOf } from "./model";
 import { type Caller, useJob } from "./queries";
 import { codeOf, type ResultTab, ResultView } from "./ResultView";
 import type { Run } from "./run";
 import { isLost, spentOf, spentOfJob } from "./spent";
+import { AHEAD, stagesOfAnswer, stagesOfJob, timingsOf, totalOf } from "./stages";
+import { StageStrip } from "./StageStrip";
 
 /** A request that waits for its answer. */
 export function Sending({ sent, usualMs }: { sent: Sent; usualMs: number | undefined }) {
@@ -24,11 +26,13 @@ export function Sending({ sent, usualMs }: { sent: Sent; usualMs: number | undef
           at other pages, and waits for you here. Keep the tab open until then.
         </p>
       </div>
+      <StageStrip stages={AHEAD} />
     </Panel>
   );
 }
 
 export interface FailureViewProps {
+  caller: Caller;
   error: ApiError;
   sent: Sent | null;
   onRetry?: (() => void) | undefined;
@@ -37,12 +41,14 @@ export interface FailureViewProps {
 }
 
 /** What happened, what it cost, what to do. */
-export function FailureView({ error, sent, onRetry, job }: FailureViewProps) {
+export function FailureView({ caller, error, sent, onRetry, job }: FailureViewProps) {
   const advice = adviceOf(error);
   const skipped = skippedOf(error);
+  const timings = timingsOf(error.serverTiming);
   const spent = job === undefined ? spentOf(error) : spentOfJob(error);
   const lost = job === undefined && isLost(error) && error.retryAfterMs === undefined;
   const booked = job?.cost_usd_micros;
+  const at = sent?.instanceId ?? job?.instance_id;
   const code = sent === null ? null : codeOf(sent.body, sent.instanceId);
   return (
     <Panel title="No picture" lead={error.status > 0 ? `HTTP status ${error.status}` : job === undefined ? "No usable answer came." : "The job ended without one."}>
@@ -53,9 +59,10 @@ export function FailureView({ error, sent, onRetry, job }: FailureViewProps) {
               Find the picture
             </Button>
           )}
-          <KeysLink code={error.code} instanceId={sent?.instanceId ?? job?.instance_id} />
+          <KeysLink code={error.code} instanceId={at} />
           {code !== null && <CopyTextButton text={code["curl"] ?? ""} what="curl command" label="Copy as curl" />}
         </ErrorState>
+        {at !== undefined && <MovedHosts caller={caller} instanceId={at} wanted={mayLackKey(error.code)} />}
         <Facts
           columns={1}
           facts={[
@@ -72,6 +79,7 @@ export function FailureView({ error, sent, onRetry, job }: FailureViewProps) {
             ...(job === undefined ? [] : [{ name: "Job", value: <Id id={job.job_id} what="job id" /> }]),
           ]}
         />
+        {job === undefined ? <StageStrip stages={stagesOfAnswer(timings, error.status)} totalMs={totalOf(timings)} /> : <StageStrip stages={stagesOfJob(job)} totalMs={tookOf(job)} />}
         {skipped.length > 0 && (
           <section aria-labelledby="skipped" className="flex flex-col gap-2">
             <h3 id="skipped" className="text-base font-semibold">
@@ -108,8 +116,8 @@ export function JobWatch({ run, ...props }: JobWatchProps) {
   const { caller, instanceId, labels, tab, onTab } = props;
   // The answer of a request is the end of its job: nothing is left to ask for.
   if (run.is === "made" && run.result.job_id === props.jobId && caller.ready) {
-    const { sent, result, tookMs } = run;
-    return <ResultView {...{ caller, instanceId, result, tookMs, labels, tab, onTab }} asked={sent.body} />;
+    const { sent, result, tookMs, timings } = run;
+    return <ResultView {...{ caller, instanceId, result, tookMs, labels, tab, onTab }} asked={sent.body} stages={stagesOfAnswer(timings)} totalMs={totalOf(timings)} />;
   }
   return <Watched {...props} sent={run.is === "idle" ? null : run.sent} after={run.is === "refused" ? run.error : null} />;
 }
@@ -139,10 +147,10 @@ function Watched({ caller, instanceId, jobId, sent, asked, after, labels, tab, o
   }
   if (job.result !== null) {
     const { result, instance_id: at } = job;
-    return <ResultView {...{ caller, result, labels, tab, onTab }} instanceId={at} asked={asked} />;
+    return <ResultView {...{ caller, result, labels, tab, onTab }} instanceId={at} asked={asked} stages={stagesOfJob(job, timingsOf(after?.serverTiming))} totalMs={tookOf(job)} />;
   }
   const failure = failureOf(job);
-  if (failure !== null) return <FailureView error={failure} sent={sent} job={job} onRetry={onAgain} />;
+  if (failure !== null) return <FailureView caller={caller} error={failure} sent={sent} job={job} onRetry={onAgain} />;
   return <Progress job={job} after={after} error={error} />;
 }
 
@@ -186,10 +194,16 @@ function Progress({ job, after, error }: { job: Job; after: ApiError | null; err
             { name: "Job", value: <Id id={job.job_id} what="job id" /> },
           ]}
         />
+        <StageStrip stages={stagesOfJob(job, timingsOf(after?.serverTiming))} />
         <Timeline job={job} />
       </div>
     </Panel>
   );
+}
+
+/** From its acceptance to its last change. */
+function tookOf(job: Job): number {
+  return Math.max(0, Date.parse(job.updated_at) - Date.parse(job.created_at));
 }
 
 /** What happened to the job, in order. */

@@ -19,7 +19,7 @@ describe("a run", () => {
   it("takes its answer while nobody looks", () => {
     const run = start();
     expect(keptOf(run)).toMatchObject({ open: true, job: undefined, once: { key: "k" } });
-    finish(run, made);
+    finish(run, made, []);
     const after = heldRun();
     expect(after?.phase.is).toBe("made");
     expect(after === null ? null : keptOf(after)).toMatchObject({ open: false, job: "j1", once: null, form, body });
@@ -28,7 +28,7 @@ describe("a run", () => {
   it("does not touch the one that began after it", () => {
     const old = start();
     const next = start();
-    finish(old, made);
+    finish(old, made, []);
     expect(heldRun()).toBe(next);
   });
 

@@ -1,6 +1,7 @@
 /** The run of the playground. It is kept outside the page, because its answer comes also while another page is shown. */
 import type { ApiError } from "../../api/errors";
 import { type GenerateRequest, type GenerateResponse, jobBehind, type Once, type PlayForm } from "./model";
+import type { Timing } from "./stages";
 
 /** What was sent; shown with its answer, whatever the form says meanwhile. */
 export interface Sent {
@@ -12,7 +13,7 @@ export interface Sent {
 
 export type Phase =
   | { is: "sending"; sent: Sent }
-  | { is: "made"; sent: Sent; result: GenerateResponse; tookMs: number }
+  | { is: "made"; sent: Sent; result: GenerateResponse; tookMs: number; timings: readonly Timing[] }
   | { is: "refused"; sent: Sent; error: ApiError };
 
 export interface Held {
@@ -63,8 +64,8 @@ export function begin(facts: Pick<Held, "owner" | "form" | "once"> & Pick<Sent, 
 }
 
 /** Its picture came. */
-export function finish({ run, phase: { sent } }: Held, result: GenerateResponse): void {
-  amend(run, { once: null, phase: { is: "made", sent, result, tookMs: Date.now() - sent.at } });
+export function finish({ run, phase: { sent } }: Held, result: GenerateResponse, timings: readonly Timing[]): void {
+  amend(run, { once: null, phase: { is: "made", sent, result, tookMs: Date.now() - sent.at, timings } });
 }
 
 /** Changes the run, unless another one began meanwhile. */

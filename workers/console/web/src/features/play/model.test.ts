@@ -18,10 +18,12 @@ import {
   isOver,
   jobBehind,
   labelsOf,
+  movedHosts,
   newsOf,
   onceFor,
   outcomeIsKnown,
   PROMPT_MAX,
+  promptLimitOf,
   skippedOf,
   stageOf,
   usedOf,
@@ -68,13 +70,29 @@ const job: Job = {
 
 describe("the form", () => {
   it("names what is wrong before anything is sent", () => {
-    expect(faultsOf(emptyForm)).toEqual({ prompt: "Describe the picture." });
-    expect(faultsOf({ ...emptyForm, prompt: "a cat" })).toEqual({});
-    expect(faultsOf({ ...emptyForm, prompt: "x".repeat(PROMPT_MAX + 1) }).prompt).toContain("32,000");
-    const bad = faultsOf({ ...emptyForm, prompt: "a", maxCost: "cheap", tags: "a,b,c,d,e,f,g,h,i,j,k" });
+    const any = promptLimitOf([], undefined);
+    expect(faultsOf(emptyForm, any)).toEqual({ prompt: "Describe the picture." });
+    expect(faultsOf({ ...emptyForm, prompt: "a cat" }, any)).toEqual({});
+    expect(faultsOf({ ...emptyForm, prompt: "x".repeat(PROMPT_MAX + 1) }, any).prompt).toContain("32,000");
+    const bad = faultsOf({ ...emptyForm, prompt: "a", maxCost: "cheap", tags: "a,b,c,d,e,f,g,h,i,j,k" }, any);
     expect(bad.max_cost_usd_micros).toContain("0.05");
     expect(bad.tags).toContain("11");
-    expect(faultsOf({ ...emptyForm, prompt: "a", tags: "x".repeat(41) }).tags).toContain("40");
+    expect(faultsOf({ ...emptyForm, prompt: "a", tags: "x".repeat(41) }, any).tags).toContain("40");
+  });
+
+  it("counts the prompt against what the model takes, as the platform counts", () => {
+    const [short, long] = modelsOf([
+      { id: "a/short", switchyard: { label: "Short", max_prompt_chars: 10 } },
+      { id: "a/long", switchyard: { label: "Long", max_prompt_chars: null } },
+    ]);
+    if (short === undefined || long === undefined) throw new Error("two models");
+    const fault = (prompt: string, chosen: typeof short | undefined, all = [short, long]) => faultsOf({ ...emptyForm, prompt }, promptLimitOf(all, chosen)).prompt;
+    expect(fault("x".repeat(11), short)).toBe("Shorten the prompt or choose another model: Short takes 10 characters, and it has 11.");
+    expect(fault("x".repeat(11), long)).toBeUndefined();
+    // While the platform chooses, a model that takes less is passed over.
+    expect(fault("x".repeat(11), undefined)).toBeUndefined();
+    expect(fault("x".repeat(11), undefined, [short])).toContain("no model here takes more than 10 characters");
+    expect(fault("🌊".repeat(10), short)).toBeUndefined();
   });
 
   it("sends the prompt and what was chosen, and nothing else", () => {
@@ -125,6 +143,12 @@ describe("once", () => {
     expect(outcomeIsKnown(refused("provider_timeout", { status: 504, details: { job_id: "j" } }))).toBe(false);
     expect(outcomeIsKnown(refused("upstream_unavailable", { retryAfterMs: 2_000 }))).toBe(false);
   });
+});
+
+it("a key that was entered for another host is known by its provider", () => {
+  const providers = { ideogram: { credential_state: "host_changed" }, openai: { credential_state: "set" } };
+  expect(movedHosts({ providers })).toEqual(["ideogram"]);
+  expect(movedHosts(undefined)).toEqual([]);
 });
 
 it("a field behind “More options” is known by the member that it fills", () => {

@@ -1,6 +1,7 @@
 /** The playground without a page: form -> request, failure -> what it cost, job -> what to show. */
 import { ApiError } from "../../api/errors";
 import type { components } from "../../api/generated/image-gen";
+import { count } from "../../format/bytes";
 import { parseMoney } from "../../format/money";
 import { type Model, type ModelOption, type OptionValues, split } from "./options";
 
@@ -39,11 +40,38 @@ export const emptyForm: PlayForm = {
   waitMs: "",
 };
 
+export interface PromptLimit {
+  /** Characters. */
+  most: number;
+  /** The chosen model; `undefined` while the platform chooses. */
+  model: string | undefined;
+}
+
+/** The longest prompt that can be served: of the chosen model, else of the one that takes most, because the others are passed over. */
+export function promptLimitOf(models: readonly Model[], chosen: Model | undefined): PromptLimit {
+  if (chosen !== undefined) return { most: Math.min(chosen.promptMax ?? PROMPT_MAX, PROMPT_MAX), model: chosen.label };
+  const limits = models.map((model) => Math.min(model.promptMax ?? PROMPT_MAX, PROMPT_MAX));
+  return { most: limits.length === 0 ? PROMPT_MAX : Math.max(...limits), model: undefined };
+}
+
+/** Characters as the platform counts them: an emoji is one, not two. */
+export function promptLength(prompt: string): number {
+  return Array.from(prompt).length;
+}
+
+function tooLong(length: number, { most, model }: PromptLimit): string {
+  const [limit, is] = [count(most), count(length)];
+  return model === undefined
+    ? `Shorten the prompt: no model here takes more than ${limit} characters, and it has ${is}.`
+    : `Shorten the prompt or choose another model: ${model} takes ${limit} characters, and it has ${is}.`;
+}
+
 /** What is wrong before anything is sent, by member of the request. */
-export function faultsOf(form: PlayForm): Partial<Record<"prompt" | "max_cost_usd_micros" | "tags", string>> {
+export function faultsOf(form: PlayForm, limit: PromptLimit): Partial<Record<"prompt" | "max_cost_usd_micros" | "tags", string>> {
   const found: ReturnType<typeof faultsOf> = {};
+  const length = promptLength(form.prompt);
   if (form.prompt.trim() === "") found.prompt = "Describe the picture.";
-  else if (form.prompt.length > PROMPT_MAX) found.prompt = `Shorten the prompt to ${PROMPT_MAX.toLocaleString("en-US")} characters.`;
+  else if (length > limit.most) found.prompt = tooLong(length, limit);
   if (form.maxCost.trim() !== "" && parseMoney(form.maxCost) === null) found.max_cost_usd_micros = "Enter dollars, like 0.05.";
   const tags = tagsOf(form.tags);
   if (tags.length > 10) found.tags = `At most 10 tags; these are ${tags.length}.`;
@@ -153,6 +181,20 @@ export function skippedOf(error: Pick<ApiError, "details">): { name: string; rea
     const why = typeof reason === "string" ? reason : JSON.stringify(rest);
     return [{ name: name === "" ? "–" : name, reason: words(why) }];
   });
+}
+
+/** Providers whose key was entered for another host than the one that they are asked at now: it is not sent there. */
+export function movedHosts(instance: { providers?: unknown } | undefined): string[] {
+  const providers = instance?.providers;
+  if (typeof providers !== "object" || providers === null) return [];
+  return Object.entries(providers as Record<string, unknown>)
+    .filter(([, settings]) => typeof settings === "object" && settings !== null && (settings as Record<string, unknown>)["credential_state"] === "host_changed")
+    .map(([name]) => name);
+}
+
+/** Whether a refusal may come from a key that is not there or not taken. */
+export function mayLackKey(code: string): boolean {
+  return code === "provider_auth" || code === "provider_quota" || code === "no_route";
 }
 
 /** `not_allowed` -> `not allowed`. */

@@ -31,6 +31,8 @@ export interface Model {
   available: boolean;
   /** Usual time, where it is known. */
   medianMs: number | undefined;
+  /** The most characters of a prompt; `undefined` for no limit of its own. */
+  promptMax: number | undefined;
   /** The provider's own first choice. */
   standard: boolean;
   options: readonly ModelOption[];
@@ -51,6 +53,7 @@ export function modelsOf(list: readonly { id: string; switchyard: unknown }[]): 
       label: text(facts["label"]) ?? id.slice(slash + 1),
       available: facts["available"] !== false,
       medianMs: typeof median === "number" && median > 0 ? median : undefined,
+      promptMax: number(facts["max_prompt_chars"]),
       standard: facts["default"] === true,
       options: optionsOf(facts["options"]),
     };

@@ -9,6 +9,7 @@ import { hasRole, type InstanceRef, may, type Session } from "../../api/session"
 import { keyFault } from "../../format/api_key";
 import { type GenerateRequest, type GenerateResponse, isOver, type Job, PAGE_WAIT_MS } from "./model";
 import { type Model, modelsOf } from "./options";
+import { type Timing, timingsOf } from "./stages";
 
 /** Who asks. `turn` stands for the typed key in query keys, which never hold a key. */
 export interface Caller {
@@ -148,13 +149,18 @@ function openAiFailure(response: Response, body: unknown): ApiError {
   });
 }
 
+export interface Answered {
+  result: GenerateResponse;
+  timings: Timing[];
+}
+
 /** One generation; `once` makes a second click, a lost answer and "Try again" the same job. */
 export async function generate(
   caller: Caller,
   instanceId: string | undefined,
   body: GenerateRequest,
   once: string,
-): Promise<GenerateResponse> {
+): Promise<Answered> {
   const { headers, credentials } = identity(caller, instanceId);
   const response = await send(
     new Request("/api/image-gen/generate", {
@@ -168,7 +174,7 @@ export async function generate(
   const text = await response.text().catch(() => null);
   if (text !== null && !response.ok) throw errorFrom(response.status, text, response.headers, "");
   try {
-    return JSON.parse(text ?? "") as GenerateResponse;
+    return { result: JSON.parse(text ?? "") as GenerateResponse, timings: timingsOf(response.headers.get("server-timing")) };
   } catch {
     throw brokenOff(response);
   }
@@ -177,6 +183,7 @@ export async function generate(
 /** The answer came, and its body did not, or not whole. */
 function brokenOff(response: Response): ApiError {
   const job = response.headers.get("x-switchyard-job-id");
+  const serverTiming = response.headers.get("server-timing");
   return new ApiError({
     status: 0,
     code: "unreadable_answer",
@@ -184,6 +191,7 @@ function brokenOff(response: Response): ApiError {
     hint: "The picture may be made all the same.",
     requestId: response.headers.get("x-request-id") ?? "",
     ...(job === null ? {} : { details: { job_id: job } }),
+    ...(serverTiming === null ? {} : { serverTiming }),
   });
 }
 

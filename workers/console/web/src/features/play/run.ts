@@ -80,8 +80,8 @@ export function useRun(caller: Caller, instanceId: string | undefined, owner: st
     announce("Generating");
     try {
       await keep(run);
-      const result = await write.mutateAsync({ body, key: once.key });
-      finish(run, result);
+      const { result, timings } = await write.mutateAsync({ body, key: once.key });
+      finish(run, result, timings);
       tell("The picture is ready", "It waits in the playground.", "good");
     } catch (thrown) {
       const error = thrown as ApiError;

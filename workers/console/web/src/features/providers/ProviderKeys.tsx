@@ -51,7 +51,7 @@ export function ProviderKeys({ instanceId }: { instanceId: string }) {
           {KEY_STATE[row.state].advice}
         </Banner>
       ))}
-      <Panel title="Provider keys" lead="Sealed when they are entered. Nobody can read them again, here or through the API." actions={add} flush>
+      <Panel title="Provider keys" lead="Sealed when they are entered. Nobody can read them again, here or through the API." actions={rows?.length !== 0 && add} flush>
         <DataTable
           caption="Provider keys"
           columns={columns}
