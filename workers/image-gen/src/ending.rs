@@ -9,7 +9,7 @@ use crate::lease::{Lease, Released};
 use crate::run::{End, Passed, Report, Run, Step};
 use crate::settling;
 use api_types::{
-    AttemptState, AttemptView, GenerateResponse, JobCandidate, Next, ReleaseReason, Settle,
+    AttemptState, AttemptView, Billed, GenerateResponse, JobCandidate, Next, ReleaseReason, Settle,
     StateQuery, StateReply,
 };
 use errors::{Code, Error};
@@ -289,7 +289,10 @@ impl<P: Ports> Run<P> {
         match old.lease.settle(&settle).await {
             // Another holder goes on, or has ended it otherwise.
             Ok(reply) if reply.already => self.look_up(report, &old.lease).await,
-            Ok(_) => End::Failed(old.error),
+            Ok(_) => {
+                report.unspent = settle.billed == Billed::No;
+                End::Failed(old.error)
+            }
             Err(error) => {
                 tracing::warn!(%error, job_id = %report.job.job_id, "the end of a job is not recorded");
                 // The hand-over stands, and its alarm looks for room again.
@@ -309,7 +312,10 @@ impl<P: Ports> Run<P> {
         settling::log_usage(&report.job, settle);
         match lease.settle(settle).await {
             Ok(reply) if reply.already => self.look_up(report, lease).await,
-            Ok(_) => End::Failed(error),
+            Ok(_) => {
+                report.unspent = settle.billed == Billed::No;
+                End::Failed(error)
+            }
             Err(unsettled) => {
                 tracing::error!(error = %unsettled, job_id = %report.job.job_id, "an outcome is not settled");
                 self.settle_late(lease, settle);

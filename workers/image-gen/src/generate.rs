@@ -310,7 +310,7 @@ async fn wait<P: Ports>(deps: &Deps<P>, context: &Context, admitted: Admitted) -
     let work = async move {
         let report = run.start(started, None).await;
         if let (Some(owner), End::Failed(error)) = (owner, &report.end)
-            && idempotency::costs_nothing(error.code, report.known)
+            && idempotency::costs_nothing(&report, error.code)
         {
             owner.give_back(&owned).await;
         }

@@ -4,9 +4,9 @@
 
 use crate::deps::Deps;
 use crate::jobs::{Found, find_everywhere};
-use crate::run::BeginBy;
-use ::jobs::Deadline;
-use api_types::{GenerateRequest, InstanceConfig, JobId, ProjectId};
+use crate::run::{BeginBy, Report};
+use ::jobs::{Deadline, final_error};
+use api_types::{GenerateRequest, InstanceConfig, JobId, JobState, JobView, ProjectId};
 use auth::chain::canonical_json;
 use errors::{Code, Error, Result};
 use platform::{CallContext, Clock, DbError, Ports};
@@ -131,23 +131,24 @@ async fn lost<P: Ports>(
         .with_detail("job_id", row.job_id.as_str()));
     }
     let now_ms = deps.clock.now_ms();
-    match find_everywhere(deps, config, &row.job_id, context).await? {
+    let anew = match find_everywhere(deps, config, &row.job_id, context).await? {
+        Some(found) if came_to_nothing(&found.view) => true,
         Some(found) if found.view.state.is_final() => {
             return Ok(Claimed::Replay(Box::new(found)));
         }
+        Some(_) => false,
         // Its owner died before it acquired anything.
-        None if Deadline::after(row.claimed_at_ms, ABANDONED_MS).is_over(now_ms) => {
-            let taken = take_over(&deps.database, &wanted, &row, now_ms)
-                .await
-                .map_err(unavailable)?;
-            if taken {
-                return Ok(Claimed::Ours(Ownership {
-                    claim: wanted,
-                    claimed_at_ms: now_ms,
-                }));
-            }
-        }
-        _ => {}
+        None => Deadline::after(row.claimed_at_ms, ABANDONED_MS).is_over(now_ms),
+    };
+    if anew
+        && take_over(&deps.database, &wanted, &row, now_ms)
+            .await
+            .map_err(unavailable)?
+    {
+        return Ok(Claimed::Ours(Ownership {
+            claim: wanted,
+            claimed_at_ms: now_ms,
+        }));
     }
     Err(Error::new(
         Code::IdempotencyInFlight,
@@ -163,8 +164,27 @@ pub fn body_of(request: &GenerateRequest) -> Value {
 }
 
 /// Whether an answer has cost nothing for certain, so that the key may be used again.
-pub fn costs_nothing(code: Code, known: bool) -> bool {
-    !known && !matches!(code, Code::IdempotencyInFlight | Code::IdempotencyMismatch)
+pub fn costs_nothing(report: &Report, code: Code) -> bool {
+    if report.known {
+        report.unspent && may_run_anew(code)
+    } else {
+        !matches!(code, Code::IdempotencyInFlight | Code::IdempotencyMismatch)
+    }
+}
+
+/// A refusal that passes, so that the same request is worth another run: replayed, it would last as long as the claim.
+fn may_run_anew(code: Code) -> bool {
+    matches!(code.status(), 402 | 429 | 503) || code == Code::NoRoute
+}
+
+/// Whether a job that somebody else has ended made nothing and cost nothing. At a price of 0 a charge cannot be seen, so
+/// such a job is never run again.
+fn came_to_nothing(view: &JobView) -> bool {
+    matches!(view.state, JobState::Failed | JobState::Dead)
+        && view.result.is_none()
+        && view.cost_usd_micros == Some(0)
+        && view.estimate_usd_micros != Some(0)
+        && final_error(view).is_some_and(|error| may_run_anew(error.code))
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct Report {
     pub headroom: HeadroomSet,
     /// What it has cost, in micro-dollars; `None` when unknown.
     pub cost_usd_micros: Option<i64>,
+    /// This run has recorded the end of the job, and nothing of it is charged.
+    pub unspent: bool,
     /// Time that the provider took, in milliseconds.
     pub provider_ms: u64,
     /// The consumer runs it: whoever waits asks for the job.
@@ -177,6 +179,7 @@ impl Report {
             known: false,
             headroom: HeadroomSet::default(),
             cost_usd_micros: Some(0),
+            unspent: false,
             provider_ms: 0,
             parked: false,
             timings: Vec::new(),

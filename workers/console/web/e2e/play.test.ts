@@ -173,6 +173,18 @@ describe("a failure (J3)", () => {
     await retry.click();
     await ready(app);
   });
+
+  test("of a vendor's limit that has passed: the same request is a new run", async ({ app }) => {
+    app.watch.expects(429, GENERATE);
+    await open(app);
+    const tag = newTag();
+    await generate(app, `a patient lighthouse sim:429=4x1 sim:once=${tag}`);
+    const retry = app.page.getByRole("alert").getByRole("button", { name: "Retry", exact: true });
+    await retry.waitFor({ timeout: 20_000 });
+    await retry.click();
+    await ready(app);
+    expect(await charges(tag)).toBe(1);
+  });
 });
 
 describe("once (J4)", () => {
@@ -219,6 +231,48 @@ describe("once (J4)", () => {
     await app.page.getByRole("alert").getByRole("button", { name: "Find the picture" }).click();
     await ready(app);
     expect(await charges(tag)).toBe(1);
+  });
+
+  test("“Find the picture” sends what was sent: not the edited form, and not without what it cannot load", async ({ app }) => {
+    app.watch.expects(409, GENERATE);
+    await open(app);
+    await app.page.getByRole("button", { name: "Use another key" }).click();
+    await app.page.getByLabel("API key").fill(app.key());
+    await app.page.getByLabel("Instance ID").selectOption("production");
+    await app.page.getByRole("button", { name: "More options" }).click();
+    await app.page.getByLabel("Tags").fill("found");
+    const tag = newTag();
+    const sent: { instance: string | undefined; once: string | undefined; body: string | null }[] = [];
+    app.page.on("request", (request) => {
+      const headers = request.headers();
+      if (GENERATE.test(request.url())) sent.push({ instance: headers["x-instance-id"], once: headers["idempotency-key"], body: request.postData() });
+    });
+    await generate(app, `a lighthouse that was left sim:slow=6s sim:once=${tag}`);
+    await app.page.getByRole("heading", { name: "Generating" }).waitFor();
+    await expect.poll(() => sent.length).toBe(1);
+    await app.page.route("**/api/image-gen/v1/models", (route) => route.abort());
+    app.watch.expectsOutage();
+    await app.page.reload();
+    await app.page.getByRole("button", { name: "Use another key" }).click();
+    await app.page.getByLabel("API key").fill(app.key());
+    await app.page.getByLabel("Prompt").fill("another lighthouse");
+    await app.page.getByRole("button", { name: "Find the picture" }).click();
+    await ready(app);
+    expect(sent[0]?.instance).toBe("production");
+    expect(sent[1]).toEqual(sent[0]);
+    expect(await charges(tag)).toBe(1);
+  });
+
+  test("Ctrl+Enter in a dialog over the page sends nothing", async ({ app }) => {
+    await open(app);
+    await app.page.getByLabel("Prompt").fill(unique("a lighthouse behind a sheet"));
+    await app.page.getByRole("button", { name: "Theme" }).focus();
+    await app.page.keyboard.press("?");
+    await app.page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+    await app.page.keyboard.press("Control+Enter");
+    await app.page.keyboard.press("Escape");
+    await app.page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(app.watch.calls.some((call) => GENERATE.test(call.path))).toBe(false);
   });
 
   test("“Generate” again after a picture is a new one", async ({ app }) => {

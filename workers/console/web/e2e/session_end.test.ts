@@ -9,10 +9,10 @@ async function endElsewhere(app: App): Promise<void> {
   app.watch.expects(401, /^\/api\//);
 }
 
-async function signInOver(app: App): Promise<void> {
+async function signInOver(app: App, holder = "admin"): Promise<void> {
   const dialog = app.page.getByRole("dialog", { name: "Your session has ended" });
   await dialog.waitFor();
-  await dialog.getByLabel("API key").first().fill(app.key());
+  await dialog.getByLabel("API key").first().fill(app.key(holder));
   await dialog.getByRole("button", { name: "Sign in" }).click();
 }
 
@@ -50,6 +50,25 @@ test("lets the write fail when it is not sent again; the form stays", async ({ a
   await app.page.getByRole("button", { name: "Do not send" }).click();
   await form.getByText("auth_failed").waitFor();
   expect(await form.getByLabel("Email").inputValue()).toBe("nobody@acme.example");
+  expect(app.takeCalls()).not.toContain("POST /api/config-service/user");
+});
+
+test("does not offer the write to another person", async ({ app }) => {
+  await app.signIn();
+  await app.open("/admin/users");
+  await app.page.getByRole("button", { name: "Create user" }).first().click();
+  const form = app.page.getByRole("dialog", { name: "Create user" });
+  await form.getByLabel("Email").fill("in-whose-name@acme.example");
+  await endElsewhere(app);
+  await form.getByRole("button", { name: "Create user" }).click();
+  app.watch.expects(403, /^\/api\//);
+  await signInOver(app, "foreign");
+  const told = app.page.getByRole("dialog", { name: /^You are signed in as .*foreign/ });
+  await told.getByText("It is not sent in your name").waitFor();
+  expect(await app.page.getByRole("button", { name: "Send it again" }).count()).toBe(0);
+  app.takeCalls();
+  await told.getByRole("button", { name: "Go on" }).click();
+  await told.waitFor({ state: "detached" });
   expect(app.takeCalls()).not.toContain("POST /api/config-service/user");
 });
 

@@ -94,6 +94,8 @@ test("counts down after too many wrong keys, and takes a click only then", async
   await enter(app, unknownKey());
   await app.page.getByRole("button", { name: /Try again in (20|19) s/ }).waitFor();
   await app.page.getByText("Too many wrong keys").waitFor();
+  // The button that was pressed keeps the focus while it takes no click.
+  expect(await app.focused()).toMatch(/^button Try again in/);
   await app.page.clock.runFor(21_000);
   await submit(app).waitFor();
   expect(await submit(app).isEnabled()).toBe(true);

@@ -180,6 +180,87 @@ async fn answers_that_cost_nothing_give_the_key_back() {
     );
 }
 
+fn busy() -> Act {
+    Act::Refuse(
+        429,
+        json!({"error": "slow", "reject_reason": "inflight_limit", "max_inflight_requests": 10}),
+    )
+}
+
+#[tokio::test]
+async fn after_a_providers_429_the_same_key_is_a_new_run() {
+    let stage = Stage::new();
+    stage.vendors.act([busy()]);
+    let asked = request("ideogram");
+    let first = refused(&send(&stage, &asked, "k").await, 429, Code::RateLimited);
+    assert!(
+        first["job_id"].is_string(),
+        "the job is known, and is over: {first}"
+    );
+    stage.ports.world.clock.advance(61_000);
+    let again = send(&stage, &asked, "k").await;
+    assert_eq!(again.status.as_u16(), 200, "{}", again.text());
+    assert_eq!(again.header("idempotent-replayed"), "");
+    assert_ne!(again.json()["job_id"], first["job_id"]);
+    let replayed = send(&stage, &asked, "k").await;
+    assert_eq!(replayed.header("idempotent-replayed"), "true");
+    assert_eq!(stage.vendors.charged().len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_429_that_the_consumer_met_the_same_key_is_a_new_run() {
+    let stage = Stage::new();
+    // After an image that took so long, the consumer makes such calls.
+    stage.vendors.act([Act::Bytes { delay_ms: 25_000 }, busy()]);
+    stage.generate("openai").await;
+    let mut asked = request("openai");
+    asked["timeout_ms"] = json!(1_000);
+    let first = refused(&send(&stage, &asked, "k").await, 504, Code::ProviderTimeout);
+    stage.pass(60_000).await;
+    let job = stage.job(first["job_id"].as_str().unwrap()).await;
+    assert_eq!(job.error.map(|error| error.code), Some(Code::RateLimited));
+    let second = refused(&send(&stage, &asked, "k").await, 504, Code::ProviderTimeout);
+    assert_ne!(second["job_id"], first["job_id"]);
+    stage.pass(60_000).await;
+    let done = send(&stage, &asked, "k").await;
+    assert_eq!(done.status.as_u16(), 200, "{}", done.text());
+    assert_eq!(done.json()["job_id"], second["job_id"]);
+    assert_eq!(stage.vendors.charged().len(), 2);
+}
+
+#[tokio::test]
+async fn a_429_whose_end_is_not_recorded_keeps_its_key() {
+    let stage = Stage::new();
+    stage.vendors.act([busy()]);
+    let faults = &stage.ports.world.faults;
+    faults.fail_every("actors.settle", When::Before);
+    let asked = request("ideogram");
+    let first = refused(&send(&stage, &asked, "k").await, 429, Code::RateLimited);
+    // Whoever finds the job may go on with it: a second run beside it could be the second one that is paid for.
+    let again = refused(
+        &send(&stage, &asked, "k").await,
+        409,
+        Code::IdempotencyInFlight,
+    );
+    assert_eq!(again["job_id"], first["job_id"]);
+    assert!(stage.vendors.charged().is_empty());
+}
+
+#[tokio::test]
+async fn what_may_have_been_paid_is_replayed_under_its_key() {
+    let stage = Stage::new();
+    stage.vendors.act([Act::AcceptAndLose]);
+    let asked = request("openai");
+    refused(&send(&stage, &asked, "k").await, 502, Code::OutcomeUnknown);
+    let charged = stage.vendors.charged().len();
+    for _ in 0..3 {
+        stage.ports.world.clock.advance(61_000);
+        let again = send(&stage, &asked, "k").await;
+        assert_ne!(again.status.as_u16(), 200, "{}", again.text());
+    }
+    assert_eq!(stage.vendors.charged().len(), charged);
+}
+
 #[tokio::test]
 async fn without_the_ledger_a_key_cannot_be_claimed_and_nothing_is_sent() {
     let stage = Stage::new();

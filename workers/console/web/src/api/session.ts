@@ -23,6 +23,8 @@ export interface Session {
   keyId: string;
   permissions: readonly string[];
   instances: readonly InstanceRef[];
+  /** `instances` names the first 100 only. */
+  instancesMore: boolean;
   sessionId: string;
   /** RFC 3339. */
   expiresAt: string;
@@ -42,6 +44,7 @@ interface SessionDocument {
     key_id: string;
     permissions: string[];
     instances: InstanceRef[];
+    instances_more?: boolean;
   };
   session: { session_id: string; created_at: string; expires_at: string };
   environment: string;
@@ -60,6 +63,7 @@ export function sessionOf(document: SessionDocument): Session {
     keyId: principal.key_id,
     permissions: principal.permissions,
     instances: principal.instances,
+    instancesMore: principal.instances_more ?? false,
     sessionId: session.session_id,
     expiresAt: session.expires_at,
     environment: document.environment,

@@ -1,5 +1,5 @@
 /** Writes: one hook for the call, its lists, its notice; and the key that makes a second click harmless. */
-import { type UseMutationResult, useMutation, useQueryClient } from "@tanstack/react-query";
+import { type MutationOptions, type QueryClient, type UseMutationResult, useMutation, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useRef } from "react";
 import { type ApiError, asApiError } from "./errors";
 import { invalidate, type Write } from "./keys";
@@ -16,8 +16,13 @@ export type WriteResult<Input, Output> = UseMutationResult<Output, ApiError, Inp
 
 /** A mutation whose error is an `ApiError`; it is never repeated by code. */
 export function useWrite<Input, Output>(options: WriteOptions<Input, Output>): WriteResult<Input, Output> {
-  const client = useQueryClient();
-  return useMutation<Output, ApiError, Input>({
+  return useMutation(writing(useQueryClient(), options));
+}
+
+export function writing<Input, Output>(client: QueryClient, options: WriteOptions<Input, Output>): MutationOptions<Output, ApiError, Input> {
+  return {
+    // What was sent may hold a key: it is forgotten with the form.
+    gcTime: 0,
     mutationFn: async (input) => {
       try {
         return await options.send(input);
@@ -30,7 +35,11 @@ export function useWrite<Input, Output>(options: WriteOptions<Input, Output>): W
       await invalidate(client, options.write);
       options.onDone?.(output, input);
     },
-  });
+    onError: async (error) => {
+      // Somebody was faster, so what the page shows is old: read it before the conflict is shown.
+      if (error.status === 412) await invalidate(client, options.write);
+    },
+  };
 }
 
 /**

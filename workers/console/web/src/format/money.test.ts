@@ -26,12 +26,14 @@ it.each([
   ["1", 1_000_000],
   ["$0.04", 40_000],
   ["1,200.5", 1_200_500_000],
+  ["$10,000,000", 10_000_000_000_000],
   ["0.000001", 1],
   ["2.", 2_000_000],
 ])("%s is %i micro-dollars", (text, micros) => {
   expect(parseMoney(text)).toBe(micros);
 });
 
-it.each(["", "-1", "1.0000001", "one", "1e3", "$"])("%j is no amount", (text) => {
+// Where a comma is the decimal point, stripping it would spend a hundred times as much.
+it.each(["", "-1", "1.0000001", "one", "1e3", "$", "0,05", "12,50", "0,050", "1,2,3", "1,2345", "1200,500", "1,,200", "1.000,50"])("%j is no amount", (text) => {
   expect(parseMoney(text)).toBeNull();
 });

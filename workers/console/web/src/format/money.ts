@@ -23,9 +23,9 @@ function padCents(text: string): string {
   return `${whole}.${fraction.padEnd(2, "0")}`;
 }
 
-/** What a person typed as dollars, in micro-dollars; `null` if it is no amount. */
+/** What a person typed as dollars, in micro-dollars; `null` if it is no amount. A comma groups thousands: "0,05" is no amount. */
 export function parseMoney(text: string): number | null {
-  const match = /^\$?(\d{1,9})(?:\.(\d{0,6}))?$/.exec(text.trim().replaceAll(",", ""));
+  const match = /^\$?([1-9]\d{0,2}(?:,\d{3}){1,2}|\d{1,9})(?:\.(\d{0,6}))?$/.exec(text.trim());
   if (match === null) return null;
-  return Number(match[1]) * MICROS + Number((match[2] ?? "").padEnd(6, "0"));
+  return Number(match[1]?.replaceAll(",", "")) * MICROS + Number((match[2] ?? "").padEnd(6, "0"));
 }

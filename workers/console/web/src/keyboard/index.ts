@@ -8,11 +8,8 @@ export const shortcuts = new ShortcutRegistry();
 /** Listens for the whole application; called once, by the frame. */
 export function useShortcutListener(): void {
   const onKey = useEffectEvent((event: KeyboardEvent) => {
-    // Over an open dialog the page below takes no keys.
-    const dialog = document.querySelector('[role="dialog"], [role="alertdialog"]');
-    const behind = dialog !== null && !(event.target instanceof Node && dialog.contains(event.target));
-    const inside = dialog !== null && !behind;
-    if (behind || (inside && !(event.ctrlKey || event.metaKey))) return;
+    // Over an open dialog the page below takes no keys, wherever the focus is; the dialog has its own.
+    if (document.querySelector('[role="dialog"], [role="alertdialog"]') !== null) return;
     shortcuts.handle(event, isTyping(event.target), performance.now());
   });
   useEffect(() => {

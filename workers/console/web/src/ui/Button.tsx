@@ -26,13 +26,15 @@ export interface ButtonProps extends ComponentPropsWithRef<"button"> {
   icon?: IconName;
   /** At work: shows it, and takes no click, but keeps the focus. */
   busy?: boolean;
+  /** Counts down, as its words say, and takes no click; unlike `disabled` it keeps the focus. */
+  waiting?: boolean;
   /** Why it cannot be used; said as its description. */
   reason?: string | undefined;
 }
 
 export function Button(props: ButtonProps) {
-  const { tone, size = "md", icon, busy = false, reason, className, children, onClick, type = "button", ...rest } = props;
-  const blocked = busy || reason !== undefined;
+  const { tone, size = "md", icon, busy = false, waiting = false, reason, className, children, onClick, type = "button", ...rest } = props;
+  const blocked = busy || waiting || reason !== undefined;
   const reasonId = useId();
   const button = (
     <button

@@ -157,6 +157,36 @@ export function Drawer({ open, onClose, title, side = "right", footer, children,
   );
 }
 
+export interface LeaveDialogProps {
+  open: boolean;
+  onStay: () => void;
+  onLeave: () => void;
+  /** What is not saved. */
+  children: ReactNode;
+}
+
+/** Asks before unsaved work is left. */
+export function LeaveDialog({ open, onStay, onLeave, children }: LeaveDialogProps) {
+  return (
+    <Dialog
+      open={open}
+      onClose={onStay}
+      size="sm"
+      title="Leave without saving?"
+      footer={
+        <>
+          <Button onClick={onLeave}>Leave, and lose it</Button>
+          <Button tone="primary" onClick={onStay}>
+            Stay here
+          </Button>
+        </>
+      }
+    >
+      <p>{children}</p>
+    </Dialog>
+  );
+}
+
 export interface ConfirmProps {
   open: boolean;
   onClose: () => void;

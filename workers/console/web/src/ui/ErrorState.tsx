@@ -55,7 +55,7 @@ export function ErrorState({ error, onRetry, retrying = false, compact = false, 
         )}
         <div className="flex flex-wrap items-center gap-2">
           {onRetry !== undefined && (
-            <Button size="sm" icon="arrowClockwise" busy={retrying} disabled={left > 0} onClick={onRetry}>
+            <Button size="sm" icon="arrowClockwise" busy={retrying} waiting={left > 0} onClick={onRetry}>
               {left > 0 ? `Retry in ${countdown(left)}` : "Retry"}
             </Button>
           )}

@@ -5,7 +5,7 @@ export { Combobox, MultiSelect } from "./Combobox";
 export { CopyButton, CopyField, CopyTextButton, Id } from "./Copy";
 export { cx } from "./cx";
 export { type Column, DataTable, type Rows, type TableState } from "./DataTable";
-export { Confirm, Dialog, Drawer } from "./Dialog";
+export { Confirm, Dialog, Drawer, LeaveDialog } from "./Dialog";
 export { applyPatch, diff, type DiffRow, equal, type Json, mergePatch, shownValue } from "./diff";
 export { DiffView } from "./DiffView";
 export { ErrorState, type Failure, useCountdown } from "./ErrorState";

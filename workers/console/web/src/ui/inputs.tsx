@@ -53,7 +53,7 @@ export function TextArea({ value, onValue, mono = false, className, rows = 4, ..
 }
 
 export interface NumberInputProps extends Omit<ComponentPropsWithRef<"input">, "value" | "onChange" | "min" | "max"> {
-  /** `null` when the field is empty. */
+  /** `null` when the field is empty, `NaN` when what it holds is no number: no rule may take that for empty. */
   value: number | null;
   onValue: (value: number | null) => void;
   min?: number;
@@ -65,7 +65,7 @@ export interface NumberInputProps extends Omit<ComponentPropsWithRef<"input">, "
 /** Keeps what is typed ("1.", "-") until it is a number; a wheel over it changes nothing. */
 export function NumberInput({ value, onValue, unit, className, step = "any", ...rest }: NumberInputProps) {
   const [text, setText] = useState(value === null ? "" : String(value));
-  const shown = toNumber(text) === value ? text : value === null ? "" : String(value);
+  const shown = toNumber(text) === value ? text : value === null || Number.isNaN(value) ? "" : String(value);
   return (
     <span className="relative block w-full">
       <input
@@ -78,7 +78,7 @@ export function NumberInput({ value, onValue, unit, className, step = "any", ...
         onWheel={(event) => event.currentTarget.blur()}
         onChange={(event) => {
           setText(event.target.value);
-          onValue(toNumber(event.target.value));
+          onValue(typedNumber(event.target));
         }}
         className={cx(CONTROL, "h-9 tabular-nums", unit !== undefined && "pr-24", className)}
       />
@@ -87,6 +87,11 @@ export function NumberInput({ value, onValue, unit, className, step = "any", ...
       )}
     </span>
   );
+}
+
+/** The browser gives a text that it cannot read ("5e") as an empty one, and says so only here. */
+export function typedNumber({ value, validity }: { value: string; validity: Pick<ValidityState, "badInput"> }): number | null {
+  return validity.badInput ? Number.NaN : toNumber(value);
 }
 
 function toNumber(text: string): number | null {

@@ -3,15 +3,17 @@ import { useMemo, useRef, useState } from "react";
 import { asApiError } from "../../api/errors";
 import { hasRole, may, useSession } from "../../api/session";
 import { snippets } from "../../api/snippets";
-import { Banner, Button, buttonClass, CodeBlock, EmptyState, ErrorState, FilterBar, Panel, SkeletonText } from "../../ui";
+import { useUnsaved } from "../../api/unsaved";
+import { Banner, Button, buttonClass, CodeBlock, EmptyState, ErrorState, FilterBar, LeaveDialog, Panel, SkeletonText } from "../../ui";
 import { AccessRow } from "./AccessRow";
-import { type Cell, grantsByUser, nextCell } from "./model";
+import { type Cell, grantsByUser, nextCell, type Toggles } from "./model";
 import { useAllGrants, useAllInstances, useAllUsers } from "./queries";
 import type { Organization } from "./types";
 import { OrganizationFilter } from "./UsersTab";
 
 const route = getRouteApi("/framed/admin/users");
 const NOTHING: ReadonlySet<string> = new Set();
+const UNTOUCHED: Toggles = new Map();
 
 /** Users x instances. Arrow keys move, Space toggles, and each row is saved as a whole. */
 export function AccessMatrix({ organizations, onCreate }: { organizations: readonly Organization[] | undefined; onCreate: () => void }) {
@@ -28,8 +30,14 @@ export function AccessMatrix({ organizations, onCreate }: { organizations: reado
   const grid = useRef<HTMLTableElement>(null);
   const [active, setActive] = useState<Cell>({ row: 0, column: 0 });
 
+  // Not in the rows: one that a search hides would forget them.
+  const [drafts, setDrafts] = useState<ReadonlyMap<string, Toggles>>(new Map());
+  const dirty = [...drafts.values()].some((toggles) => toggles.size > 0);
+  const leaving = useUnsaved(dirty);
+
   const wanted = (search.q ?? "").toLowerCase();
-  const rows = (people.data ?? []).filter((user) => `${user.email} ${user.name}`.toLowerCase().includes(wanted));
+  const touched = (id: string) => (drafts.get(id)?.size ?? 0) > 0;
+  const rows = (people.data ?? []).filter((user) => touched(user.user_id) || `${user.email} ${user.name}`.toLowerCase().includes(wanted));
   const columns = instances.data ?? [];
   // The one cell that Tab reaches; it stays inside when the rows change.
   const at = { row: Math.min(active.row, Math.max(0, rows.length - 1)), column: Math.min(active.column, Math.max(0, columns.length - 1)) };
@@ -71,6 +79,7 @@ export function AccessMatrix({ organizations, onCreate }: { organizations: reado
   }
   return (
     <div className="flex flex-col gap-4">
+      <LeaveDialog {...leaving}>Access that you gave or took away is not saved.</LeaveDialog>
       {filters}
       {!may(session, "config:write") && <Banner title="You can look, not change">Your key lacks the scope config:write.</Banner>}
       <Panel flush>
@@ -125,6 +134,8 @@ export function AccessMatrix({ organizations, onCreate }: { organizations: reado
                     instances={columns}
                     standing={standing.get(user.user_id) ?? NOTHING}
                     grants={grants.data}
+                    toggles={drafts.get(user.user_id) ?? UNTOUCHED}
+                    onToggles={(toggles) => setDrafts((old) => new Map(old).set(user.user_id, toggles))}
                     row={row}
                     activeColumn={at.row === row ? at.column : null}
                     onFocus={(column) => setActive({ row, column })}

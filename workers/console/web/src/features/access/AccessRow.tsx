@@ -1,4 +1,3 @@
-import { useState } from "react";
 import { configService, unwrap } from "../../api/client";
 import { useOfflineReason } from "../../api/connection_hooks";
 import { may, useSession } from "../../api/session";
@@ -7,8 +6,9 @@ import { useWrite } from "../../api/write";
 import { plural } from "../../format/bytes";
 import { localTime } from "../../format/time";
 import { announce, Badge, Button, Checkbox, CodeDisclosure, toast } from "../../ui";
-import { accessChange } from "./model";
+import { accessChange, type Toggles, toggled, withToggles } from "./model";
 import { FormError } from "./parts";
+import { accessOf } from "./queries";
 import type { Grant, Instance, User } from "./types";
 
 interface AccessRowProps {
@@ -16,6 +16,8 @@ interface AccessRowProps {
   instances: readonly Instance[];
   standing: ReadonlySet<string>;
   grants: readonly Grant[];
+  toggles: Toggles;
+  onToggles: (toggles: Toggles) => void;
   row: number;
   /** The column of the cell that Tab reaches, when it is in this row. */
   activeColumn: number | null;
@@ -23,28 +25,24 @@ interface AccessRowProps {
   onMove: (column: number, key: string) => boolean;
 }
 
-export function AccessRow({ user, instances, standing, grants, row, activeColumn, onFocus, onMove }: AccessRowProps) {
+export function AccessRow({ user, instances, standing, grants, toggles, onToggles, row, activeColumn, onFocus, onMove }: AccessRowProps) {
   const offline = useOfflineReason();
   const writes = may(useSession(), "config:write");
-  /** `null`: as it stands. */
-  const [draft, setDraft] = useState<ReadonlySet<string> | null>(null);
-  const shown = draft ?? standing;
+  const shown = withToggles(standing, toggles);
   const change = accessChange(standing, shown);
   const changes = change.added.length + change.removed.length;
   const save = useWrite({
     write: "access.replace",
-    send: (instance_ids: string[]) => unwrap(configService.PUT("/user/{user_id}/instance", { params: { path: { user_id: user.user_id } }, body: { instance_ids } })),
+    send: async (wanted: Toggles) => {
+      // The set is replaced as a whole and has no version: read again, so that what others gave since is not taken back.
+      const instance_ids = [...withToggles(await accessOf(user.user_id), wanted)];
+      return unwrap(configService.PUT("/user/{user_id}/instance", { params: { path: { user_id: user.user_id } }, body: { instance_ids } }));
+    },
     onDone: ({ added, removed }) => {
-      setDraft(null);
+      onToggles(new Map());
       toast({ tone: "good", title: `Access of ${user.email} saved`, text: `${plural(added.length, "instance")} given, ${removed.length} taken away. It holds everywhere within 5 seconds.` });
     },
   });
-  const toggle = (id: string, on: boolean) => {
-    const next = new Set(shown);
-    if (on) next.add(id);
-    else next.delete(id);
-    setDraft(next);
-  };
   const cell = "border-b border-line";
   return (
     <>
@@ -75,7 +73,7 @@ export function AccessRow({ user, instances, standing, grants, row, activeColumn
                   onKeyDown={(event) => {
                     if (onMove(column, event.key)) event.preventDefault();
                   }}
-                  onChecked={(on) => toggle(id, on)}
+                  onChecked={(on) => onToggles(toggled(toggles, standing, id, on))}
                 />
               </span>
             </td>
@@ -86,14 +84,14 @@ export function AccessRow({ user, instances, standing, grants, row, activeColumn
         <tr className="bg-selected">
           <td role="gridcell" colSpan={instances.length + 1} className={cell}>
             <div className="sticky left-0 inline-flex flex-wrap items-center gap-2 px-3 pb-2 sm:px-5">
-              <Button size="sm" tone="primary" busy={save.isPending} reason={offline} onClick={() => save.mutate([...shown])} aria-label={`Save access of ${user.email}`}>
+              <Button size="sm" tone="primary" busy={save.isPending} reason={offline} onClick={() => save.mutate(toggles)} aria-label={`Save access of ${user.email}`}>
                 Save
               </Button>
               <Button
                 size="sm"
                 tone="ghost"
                 onClick={() => {
-                  setDraft(null);
+                  onToggles(new Map());
                   save.reset();
                   announce(`Access of ${user.email} is as it was`);
                 }}

@@ -115,6 +115,7 @@ export function CreateKey({ owner: preset, onClose, onSecret, onRotate }: Create
   return (
     <Dialog
       open
+      persistent={name !== "" || chosen !== null || instances.length > 0 || date !== ""}
       title="Create key"
       description="It is shown once, when it is made."
       onClose={onClose}

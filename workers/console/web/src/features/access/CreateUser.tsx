@@ -65,6 +65,7 @@ export function CreateUser({ organizations, onClose }: { organizations: readonly
   return (
     <Dialog
       open
+      persistent={email !== "" || name !== "" || instances.length > 0}
       title="Create user"
       description="The user gets no key yet: you create one afterwards."
       onClose={onClose}

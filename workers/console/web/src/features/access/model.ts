@@ -216,6 +216,27 @@ export interface AccessChange {
   removed: string[];
 }
 
+/** Instances that somebody switched on or off for a user, and has not saved. */
+export type Toggles = ReadonlyMap<string, boolean>;
+
+/** The toggles after one more; one that leads back to what stands is none. */
+export function toggled(toggles: Toggles, standing: ReadonlySet<string>, id: string, on: boolean): Toggles {
+  const next = new Map(toggles);
+  if (standing.has(id) === on) next.delete(id);
+  else next.set(id, on);
+  return next;
+}
+
+/** What stands with the toggles on it: what nobody touched here stays as others left it. */
+export function withToggles(standing: ReadonlySet<string>, toggles: Toggles): Set<string> {
+  const next = new Set(standing);
+  for (const [id, on] of toggles) {
+    if (on) next.add(id);
+    else next.delete(id);
+  }
+  return next;
+}
+
 /** What a row's draft changes against what stands. */
 export function accessChange(standing: ReadonlySet<string>, draft: ReadonlySet<string>): AccessChange {
   return {

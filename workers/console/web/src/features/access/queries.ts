@@ -84,6 +84,13 @@ export function useAllInstances(orgId?: string, enabled = true) {
   return useAll<Instance>(keys.instances(query), fetchPage, enabled && allowed);
 }
 
+/** The instances that a user may use, as they stand now. */
+export async function accessOf(userId: string): Promise<Set<string>> {
+  const fetchPage: Fetch<Grant> = (cursor, signal) => unwrap(configService.GET("/access", { params: { query: { user_id: userId, limit: 200, ...set({ cursor }) } }, signal }));
+  const grants = await allPages(fetchPage, new AbortController().signal, nothing);
+  return new Set(grants.map((grant) => grant.instance_id));
+}
+
 export function useAllGrants(orgId?: string) {
   const query = set({ org_id: orgId, limit: 200 });
   const fetchPage: Fetch<Grant> = (cursor, signal) => unwrap(configService.GET("/access", { params: { query: { ...query, ...set({ cursor }) } }, signal }));

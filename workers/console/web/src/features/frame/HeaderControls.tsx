@@ -149,7 +149,8 @@ export function UserMenu({ onShortcuts }: { onShortcuts: () => void }) {
       if (!ended) {
         toast({ tone: "warn", title: "Signed out of this browser only", text: "The server could not end the session now; end it later under Keys, Sessions." });
       }
-      await navigate({ to: "/login" });
+      // Said on purpose, and the session is over: nothing that is not saved could be saved any more.
+      await navigate({ to: "/login", ignoreBlocker: true });
     } catch (error) {
       toast({ tone: "bad", title: "Signing out failed", text: asApiError(error).message });
     }

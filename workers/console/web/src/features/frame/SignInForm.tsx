@@ -13,12 +13,17 @@ export function SignInForm({ onSignedIn, action = "Sign in" }: { onSignedIn: (se
   const [key, setKey] = useState("");
   const [fault, setFault] = useState<string | null>(null);
   const form = useRef<HTMLFormElement>(null);
-  const exchange = useMutation<Session, ApiError, string>({
-    mutationFn: async (apiKey) => {
+  // Never an argument of the exchange: its memory would keep the key after it.
+  const given = useRef("");
+  const exchange = useMutation<Session, ApiError>({
+    gcTime: 0,
+    mutationFn: async () => {
       try {
-        return await signIn(client, apiKey);
+        return await signIn(client, given.current);
       } catch (error) {
         throw asApiError(error);
+      } finally {
+        given.current = "";
       }
     },
     onSuccess: (session) => {
@@ -39,7 +44,8 @@ export function SignInForm({ onSignedIn, action = "Sign in" }: { onSignedIn: (se
       focusFirstError(form.current);
       return;
     }
-    exchange.mutate(key);
+    given.current = key;
+    exchange.mutate();
   };
 
   return (
@@ -65,7 +71,7 @@ export function SignInForm({ onSignedIn, action = "Sign in" }: { onSignedIn: (se
       {failure !== null && failure.field === undefined && exchange.error !== null && (
         <ErrorState compact error={failure.shown} {...(failure.retry ? { onRetry: submit } : {})} />
       )}
-      <Button type="submit" tone="primary" busy={exchange.isPending} disabled={left > 0} className="w-full">
+      <Button type="submit" tone="primary" busy={exchange.isPending} waiting={left > 0} className="w-full">
         {left > 0 ? `Try again in ${countdown(left)}` : exchange.isPending ? "Checking the key" : action}
       </Button>
     </form>

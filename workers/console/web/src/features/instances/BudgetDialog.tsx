@@ -44,7 +44,8 @@ function useBudgets({ instanceId, budgets, version, onClose }: BudgetDialogProps
           const found = versionOf(error.details);
           if (error.status !== 412 || !isRecord(current) || found === undefined || !Array.isArray(current["budgets"])) return;
           const theirs = budgetMap(current["budgets"]);
-          // Another member of the instance was changed, no budget: nothing to decide.
+          // Another member of the instance was changed, no budget: nothing to decide. The refused write did nothing, so this
+          // is the same one on the version that it is for, not a repetition.
           if (equal(theirs, base.doc)) send(doc, found);
           else setVersions({ base: base.doc, theirs, mine: doc, version: found });
         },
@@ -94,10 +95,13 @@ export function BudgetDialog(props: BudgetDialogProps) {
   const mine: Doc = { ...others, [name]: micros ?? 0 };
   const server = save.error?.fieldError("/budgets");
 
+  const [began] = useState({ kind, target, period, amount });
+
   if (conflict !== false) return conflict;
   return (
     <Dialog
       open
+      persistent={kind !== began.kind || target !== began.target || period !== began.period || amount !== began.amount}
       title={edited === null ? "Add budget" : "Edit budget"}
       onClose={onClose}
       onSubmit={() => {

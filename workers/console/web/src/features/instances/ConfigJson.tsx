@@ -5,19 +5,20 @@ import { type Doc, parseObject } from "./model";
 interface ConfigJsonProps {
   doc: Doc;
   onDoc: (doc: Doc) => void;
-  /** What cannot be read; `undefined` when it can. */
-  onError: (rule: string | undefined) => void;
+  /** A text of before that could not be read: it stays while the form is looked at. */
+  unread: string | null;
+  /** What is typed, while it cannot be read; `null` when it can. */
+  onUnread: (text: string | null) => void;
   readOnly: boolean;
 }
 
 /** The same document as text; what is typed stays as it is typed while it says the same. */
-export function ConfigJson({ doc, onDoc, onError, readOnly }: ConfigJsonProps) {
-  const [text, setText] = useState(() => JSON.stringify(doc, null, 2));
-  const [error, setError] = useState<string | undefined>(undefined);
+export function ConfigJson({ doc, onDoc, unread, onUnread, readOnly }: ConfigJsonProps) {
+  const [text, setText] = useState(() => unread ?? JSON.stringify(doc, null, 2));
   const parsed = parseObject(text);
-  const shown = "error" in parsed ? (error === undefined ? JSON.stringify(doc, null, 2) : text) : equal(parsed.value, doc) ? text : JSON.stringify(doc, null, 2);
+  const shown = "error" in parsed || equal(parsed.value, doc) ? text : JSON.stringify(doc, null, 2);
   return (
-    <Field label="Configuration as JSON" error={error}>
+    <Field label="Configuration as JSON" error={"error" in parsed ? parsed.error : undefined}>
       <TextArea
         mono
         rows={28}
@@ -26,10 +27,8 @@ export function ConfigJson({ doc, onDoc, onError, readOnly }: ConfigJsonProps) {
         value={shown}
         onValue={(typed) => {
           const next = parseObject(typed);
-          const rule = "error" in next ? next.error : undefined;
           setText(typed);
-          setError(rule);
-          onError(rule);
+          onUnread("error" in next ? typed : null);
           if ("value" in next) onDoc(next.value);
         }}
       />

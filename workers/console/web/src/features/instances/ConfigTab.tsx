@@ -5,10 +5,11 @@ import { configService, unwrap } from "../../api/client";
 import { useOfflineReason } from "../../api/connection_hooks";
 import { keys } from "../../api/keys";
 import { snippets } from "../../api/snippets";
+import { useUnsaved } from "../../api/unsaved";
 import { useWrite } from "../../api/write";
 import { plural } from "../../format/bytes";
 import { useShortcuts } from "../../keyboard";
-import { Banner, Button, CodeDisclosure, Dialog, diff, DiffView, ErrorState, focusFirstError, Panel, RadioGroup, toast } from "../../ui";
+import { Banner, Button, CodeDisclosure, Dialog, diff, DiffView, ErrorState, focusFirstError, LeaveDialog, Panel, RadioGroup, toast } from "../../ui";
 import { ConfigForm } from "./ConfigForm";
 import { ConfigJson } from "./ConfigJson";
 import { Conflict, type Versions } from "./Conflict";
@@ -42,7 +43,8 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
   const [draft, setDraft] = useState<Draft | null>(null);
   const [step, setStep] = useState<"edit" | "review" | "conflict">("edit");
   const [theirs, setTheirs] = useState<{ doc: Doc; version: number } | null>(null);
-  const [jsonError, setJsonError] = useState<string | undefined>(undefined);
+  /** JSON as typed that cannot be read: kept here, so that a look at the form does not lose it. */
+  const [unread, setUnread] = useState<string | null>(null);
   const [tried, setTried] = useState(false);
   /** Counts fresh starts: the JSON view keeps what was typed, and must let go of it with the draft. */
   const [round, setRound] = useState(0);
@@ -74,7 +76,7 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
     setDraft(null);
     setTheirs(null);
     setStep("edit");
-    setJsonError(undefined);
+    setUnread(null);
     setTried(false);
     setRound((old) => old + 1);
   }
@@ -106,15 +108,23 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
     );
   }
 
+  function show(next: "form" | "json") {
+    void navigate({ search: (old) => ({ ...old, view: next === "form" ? undefined : next }), replace: true });
+  }
+
   function review() {
     setTried(true);
-    if (jsonError !== undefined || Object.keys(check(mine)).length > 0) {
+    if (unread !== null || Object.keys(check(mine)).length > 0) {
+      // The text that stands in the way is in the other view.
+      if (unread !== null && view === "form") show("json");
       focusFirstError(area.current);
       return;
     }
     save.reset();
     setStep("review");
   }
+
+  const leaving = useUnsaved(dirty || unread !== null);
 
   useShortcuts("Configuration", dirty ? [{ keys: "mod+enter", does: "Review and save", whileTyping: true, run: review }] : []);
 
@@ -137,7 +147,7 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
             legend="How it is edited"
             name="config-view"
             value={view}
-            onValue={(next) => void navigate({ search: (old) => ({ ...old, view: next === "form" ? undefined : next }), replace: true })}
+            onValue={show}
             options={[{ value: "form", label: "Form" }, { value: "json", label: "JSON" }]}
           />
         </div>
@@ -171,12 +181,12 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
         <ConfigForm doc={mine} onDoc={change} problems={problems} disabled={!canWrite} />
       ) : (
         <Panel title="JSON" lead="The members that people edit. Keys, access, status and prices have pages of their own.">
-          <ConfigJson key={round} doc={mine} onDoc={change} onError={setJsonError} readOnly={!canWrite} />
+          <ConfigJson key={round} doc={mine} onDoc={change} unread={unread} onUnread={setUnread} readOnly={!canWrite} />
         </Panel>
       )}
-      {canWrite && (dirty || jsonError !== undefined) && (
+      {canWrite && (dirty || unread !== null) && (
         <div className="sticky bottom-0 z-10 flex flex-wrap items-center justify-between gap-3 rounded-lg border border-line bg-raised px-4 py-3 shadow-2">
-          <p className="text-base">{jsonError === undefined ? plural(rows.length, "member") + " changed, not saved yet" : "The JSON cannot be read yet"}</p>
+          <p className="text-base">{unread === null ? plural(rows.length, "member") + " changed, not saved yet" : (view === "json" ? "The JSON cannot be read yet" : "The JSON that you typed cannot be read; it waits in the other view")}</p>
           <div className="flex gap-2">
             <Button onClick={reset}>Discard</Button>
             <Button tone="primary" onClick={review}>
@@ -185,6 +195,7 @@ export function ConfigTab({ instance, canWrite }: { instance: Instance; canWrite
           </div>
         </div>
       )}
+      <LeaveDialog {...leaving}>What you changed in the configuration of {instance.name} is not saved.</LeaveDialog>
       {step === "review" && draft !== null && (
         <Dialog
           open

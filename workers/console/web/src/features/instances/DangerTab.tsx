@@ -8,7 +8,7 @@ import { keys } from "../../api/keys";
 import { snippets } from "../../api/snippets";
 import { useWrite } from "../../api/write";
 import { plural } from "../../format/bytes";
-import { Banner, Button, Confirm, ErrorState, Id, Panel, toast } from "../../ui";
+import { Banner, Button, CodeDisclosure, Confirm, ErrorState, Id, Panel, toast } from "../../ui";
 import { at, etag, isRecord } from "./model";
 import { PauseButton } from "./PauseButton";
 import type { Instance } from "./queries";
@@ -63,6 +63,13 @@ function Delete({ instance }: { instance: Instance }) {
           </Banner>
         )}
         {back.error !== null && <ErrorState compact error={back.error} />}
+        {instance.status === "deleting" && (
+          <CodeDisclosure
+            code={snippets({ method: "PUT", path: `/api/config-service/instance/${id}/status`, headers: { "If-Match": etag(instance.version) }, body: { status: "active" } }, location.origin)}
+          >
+            Keeping it, as code
+          </CodeDisclosure>
+        )}
       </div>
       {open && <DeleteDialog instance={instance} onClose={() => setOpen(false)} />}
     </Panel>

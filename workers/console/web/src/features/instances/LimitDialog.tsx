@@ -49,7 +49,8 @@ export function LimitDialog({ instanceId, limit, version, onClose }: LimitDialog
           const found = versionOf(error.details);
           if (error.status === 412 && isRecord(current) && found !== undefined) {
             const theirs = limitDraft(current);
-            // Another member of the instance was changed, not this one: nothing to decide.
+            // Another member of the instance was changed, not this one: nothing to decide. The refused write did nothing, so
+            // this is the same one on the version that it is for, not a repetition.
             if (JSON.stringify(limitBody(theirs)) === JSON.stringify(limitBody(began.draft))) send(body, found);
             else setVersions({ base: limitDoc(began.draft), theirs: limitDoc(theirs), mine: limitDoc(body), version: found });
           } else focusFirstError(area.current);
@@ -87,6 +88,7 @@ export function LimitDialog({ instanceId, limit, version, onClose }: LimitDialog
   return (
     <Dialog
       open
+      persistent={draft !== began.draft}
       title={`Limits of ${provider}`}
       description="Requests over a limit are refused with 429, or wait, as the wait queue says."
       onClose={onClose}

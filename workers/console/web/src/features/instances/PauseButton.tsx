@@ -47,6 +47,7 @@ function Pause({ instance, onClose }: Props) {
   return (
     <Dialog
       open
+      persistent={reason !== ""}
       title={`Pause ${instance.name}?`}
       description="New requests are refused with 403 instance_paused. What runs goes on, and its images can be read."
       onClose={onClose}

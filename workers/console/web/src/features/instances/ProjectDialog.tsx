@@ -28,12 +28,14 @@ function ProjectForm(props: FormProps) {
   const [tried, setTried] = useState(false);
   const area = useRef<HTMLDivElement>(null);
   const offline = useOfflineReason();
+  const [began] = useState({ name, settings });
   const parsed = parseObject(settings);
   const nameError = tried && name.trim() === "" ? "Enter a name." : error?.fieldError("/name");
   const settingsError = ("error" in parsed ? (tried ? parsed.error : undefined) : undefined) ?? error?.fieldError("/settings");
   return (
     <Dialog
       open
+      persistent={name !== began.name || settings !== began.settings}
       title={title}
       onClose={onClose}
       onSubmit={() => {

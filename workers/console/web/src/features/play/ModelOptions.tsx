@@ -39,7 +39,7 @@ export function ModelOptions({ all, shown, values, onValues, error }: ModelOptio
         key={option.name}
         label={option.label}
         help={help}
-        error={error?.fieldError(`/${option.name}`)}
+        error={Number.isNaN(values[option.name]) ? "Enter a number." : error?.fieldError(`/${option.name}`)}
         {...(option.multiplies ? { aside: "each is paid for" } : {})}
         {...(option.kind === "text" ? { className: "col-span-full" } : {})}
       >

@@ -8,10 +8,10 @@ import { keyFaultText } from "../../format/api_key";
 import { useShortcuts } from "../../keyboard";
 import { Banner, Button, CodeBlock, CodeDisclosure, EmptyState, focusFirstError, Page, Panel } from "../../ui";
 import { Inactive, NoInstance, NoProviderKey } from "./InstanceState";
-import { behindMore, bodyOf, emptyForm, faultsOf, jobBehind, labelsOf, type PlayForm, promptLimitOf } from "./model";
+import { behindMore, bodyOf, emptyForm, faultsOf, jobBehind, labelsOf, type PlayForm, promptLimitOf, unreadNumbers } from "./model";
 import { commonOptions, type ModelOption } from "./options";
 import { PlayFormPanel } from "./PlayFormPanel";
-import { callerOf, useModels, useTypedPrincipal } from "./queries";
+import { callerOf, nextTurn, useModels, useTypedPrincipal } from "./queries";
 import { codeOf, type ResultTab } from "./ResultView";
 import { useRun } from "./run";
 import { FailureView, JobWatch, Sending } from "./RunStates";
@@ -62,8 +62,9 @@ export function PlayPage() {
   const submit = () => {
     if (offline !== undefined || !mayGenerate || phase.is === "sending") return;
     setChecked(true);
-    if (Object.keys(faults).length > 0 || keyProblem !== null) {
-      if (behindMore(options).some((name) => name in faults)) setMore(true);
+    const unread = unreadNumbers(body);
+    if (Object.keys(faults).length > 0 || unread.length > 0 || keyProblem !== null) {
+      if (behindMore(options).some((name) => name in faults || unread.includes(name))) setMore(true);
       focusFirstError(formRef.current);
       return;
     }
@@ -78,6 +79,12 @@ export function PlayPage() {
     void navigate({ search: (old) => ({ ...old, tab: next === "picture" ? undefined : next }), state: true, replace: true, resetScroll: false });
   // Nothing can be sent while the console is away; the button comes back with it.
   const retry = offline === undefined ? submit : undefined;
+  // What was sent is sent again, not the form: an edited form would be another request, and a second charge.
+  const find = () => {
+    setChecked(true);
+    if (keyProblem === null) run.find();
+    else focusFirstError(formRef.current);
+  };
   const error = phase.is === "refused" ? phase.error : null;
   const refusedFields = error === null ? [] : behindMore(options).filter((name) => error.fieldError(`/${name}`) !== undefined);
   useFocusOnRefusal(error, { form, sent: run.restored, formRef, resultRef, onHidden: refusedFields.length > 0 ? () => setMore(true) : undefined });
@@ -111,7 +118,7 @@ export function PlayPage() {
           tone="warn"
           title="The page was left before its answer came"
           action={
-            <Button size="sm" icon="arrowClockwise" reason={offline} onClick={submit}>
+            <Button size="sm" icon="arrowClockwise" reason={offline} onClick={find}>
               Find the picture
             </Button>
           }
@@ -127,7 +134,7 @@ export function PlayPage() {
             onForm={setForm}
             session={session}
             apiKey={typed.key}
-            onApiKey={(key) => setTyped((old) => ({ key, turn: old.turn + 1 }))}
+            onApiKey={(key) => setTyped({ key, turn: nextTurn() })}
             keyError={(checked ? keyProblem : null) ?? typedKeyError(typedPrincipal.error, error?.status === 401)}
             instances={instances}
             instanceId={instanceId}
@@ -156,7 +163,7 @@ export function PlayPage() {
             <JobWatch
               key={jobId}
               caller={caller}
-              instanceId={phase.is === "idle" ? instanceId : phase.sent.instanceId}
+              instanceId={phase.is !== "idle" ? phase.sent.instanceId : run.asked?.job === jobId ? (run.asked.instanceId ?? instanceId) : instanceId}
               jobId={jobId}
               run={phase}
               asked={run.asked?.job === jobId ? run.asked.body : null}
@@ -167,7 +174,7 @@ export function PlayPage() {
               onAgain={phase.is === "idle" ? undefined : retry}
             />
           ) : phase.is === "refused" ? (
-            <FailureView caller={caller} error={phase.error} sent={phase.sent} onRetry={retry} />
+            <FailureView caller={caller} error={phase.error} sent={phase.sent} onRetry={retry} onFind={offline === undefined ? find : undefined} />
           ) : keyless ? (
             <NoProviderKey caller={caller} instanceId={instanceId} admin={!own && hasRole(session, "admin")} />
           ) : (

@@ -36,26 +36,30 @@ export interface FailureViewProps {
   error: ApiError;
   sent: Sent | null;
   onRetry?: (() => void) | undefined;
+  /** Sends the same request once more, where nobody knows what became of it. */
+  onFind?: (() => void) | undefined;
   /** The job that ended so. */
   job?: Job | undefined;
 }
 
 /** What happened, what it cost, what to do. */
-export function FailureView({ caller, error, sent, onRetry, job }: FailureViewProps) {
+export function FailureView({ caller, error, sent, onRetry, onFind, job }: FailureViewProps) {
   const advice = adviceOf(error);
   const skipped = skippedOf(error);
   const timings = timingsOf(error.serverTiming);
   const spent = job === undefined ? spentOf(error) : spentOfJob(error);
-  const lost = job === undefined && isLost(error) && error.retryAfterMs === undefined;
+  const lost = job === undefined && isLost(error);
+  // A pause that the server asks for is counted down on "Retry".
+  const again = !lost ? onRetry : error.retryAfterMs === undefined ? undefined : onFind;
   const booked = job?.cost_usd_micros;
   const at = sent?.instanceId ?? job?.instance_id;
   const code = sent === null ? null : codeOf(sent.body, sent.instanceId);
   return (
     <Panel title="No picture" lead={error.status > 0 ? `HTTP status ${error.status}` : job === undefined ? "No usable answer came." : "The job ended without one."}>
       <div className="flex min-w-0 flex-col gap-4">
-        <ErrorState error={error} {...(onRetry === undefined || lost ? {} : { onRetry })}>
-          {lost && onRetry !== undefined && (
-            <Button size="sm" icon="arrowClockwise" onClick={onRetry}>
+        <ErrorState error={error} onRetry={again}>
+          {lost && again === undefined && onFind !== undefined && (
+            <Button size="sm" icon="arrowClockwise" onClick={onFind}>
               Find the picture
             </Button>
           )}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ApiError } from "../../api/errors";
-import { amend, begin, belongs, finish, type Held, heldRun, jobOf, keptOf } from "./held";
+import { againOf, amend, begin, belongs, finish, type Held, heldRun, jobOf, keptOf, ownKept } from "./held";
 import { emptyForm, type GenerateRequest, type GenerateResponse } from "./model";
 
 const form = { ...emptyForm, prompt: "a cat" };
@@ -41,6 +41,24 @@ describe("a run", () => {
   });
 });
 
+describe("asking what became of a request", () => {
+  it("sends what was sent, whatever the form says meanwhile", () => {
+    const lost = failed(refused("network_error", 0));
+    const again = { form, body, instanceId: "production", once: { key: "k", content: "c" } };
+    expect(againOf(lost, undefined)).toEqual(again);
+    expect(againOf(null, keptOf(lost))).toEqual(again);
+  });
+
+  it("is not possible while it is under way, and when its outcome is known", () => {
+    const run = start();
+    expect(againOf(run, undefined)).toBeNull();
+    finish(run, made);
+    expect(againOf(heldRun(), undefined)).toBeNull();
+    expect(againOf(null, { ...keptOf(run), once: null })).toBeNull();
+    expect(againOf(null, undefined)).toBeNull();
+  });
+});
+
 describe("an entry of the history", () => {
   const run = start();
   const entry = (kept: Held | undefined, job?: string) => ({ kept: kept === undefined ? undefined : keptOf(kept), job });
@@ -54,5 +72,12 @@ describe("an entry of the history", () => {
     expect(belongs(run, "ada", entry(start()))).toBe(false);
     expect(belongs(run, "ada", entry(undefined, "j9"))).toBe(false);
     expect(belongs(run, "bob", entry(run))).toBe(false);
+  });
+
+  it("tells another person neither the prompt nor the request", () => {
+    expect(ownKept(keptOf(run), "ada")?.form.prompt).toBe("a cat");
+    expect(ownKept(keptOf(run), "bob")).toBeUndefined();
+    expect(ownKept(keptOf(run), "")).toBeUndefined();
+    expect(ownKept(undefined, "ada")).toBeUndefined();
   });
 });

@@ -30,6 +30,10 @@ export interface Held {
 /** The part that stands in the entry of the browser's history, so that a reload finds its run; it never holds a key. */
 export interface Kept {
   run: string;
+  /** Who asked; the entry is as good as empty for anybody else. */
+  owner: string;
+  /** Where it was asked: a typed key's instance does not stand in the address. */
+  instanceId: string | undefined;
   form: PlayForm;
   body: GenerateRequest;
   once: Once | null;
@@ -83,9 +87,33 @@ export function jobOf({ phase }: Pick<Held, "phase">): string | undefined {
 }
 
 export function keptOf(run: Held): Kept {
-  const { phase, form, once } = run;
+  const { phase, form, once, owner } = run;
   const open = phase.is === "sending" || (phase.is === "refused" && phase.error.status === 0 && jobOf(run) === undefined);
-  return { run: run.run, form, body: phase.sent.body, once, job: jobOf(run), open };
+  return { run: run.run, owner, instanceId: phase.sent.instanceId, form, body: phase.sent.body, once, job: jobOf(run), open };
+}
+
+/** What must be sent once more, to the letter, to learn what became of a request: another body or instance would be another one. */
+export interface Again {
+  form: PlayForm;
+  body: GenerateRequest;
+  instanceId: string | undefined;
+  once: Once;
+}
+
+/** The request of the run, or of an entry without one, while nobody knows what became of it. */
+export function againOf(run: Held | null, kept: Kept | undefined): Again | null {
+  if (run !== null) {
+    const { form, once, phase } = run;
+    return phase.is !== "refused" || once === null ? null : { form, once, body: phase.sent.body, instanceId: phase.sent.instanceId };
+  }
+  if (kept === undefined || kept.once === null) return null;
+  const { form, once, body, instanceId } = kept;
+  return { form, once, body, instanceId };
+}
+
+/** The part of an entry that the person who looks may see. */
+export function ownKept(kept: Kept | undefined, owner: string): Kept | undefined {
+  return kept?.owner === owner ? kept : undefined;
 }
 
 /** Whether an entry of the history shows the run: its own, or one that shows nothing else. */

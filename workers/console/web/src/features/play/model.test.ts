@@ -21,11 +21,11 @@ import {
   movedHosts,
   newsOf,
   onceFor,
-  outcomeIsKnown,
   PROMPT_MAX,
   promptLimitOf,
   skippedOf,
   stageOf,
+  unreadNumbers,
   usedOf,
   withFault,
 } from "./model";
@@ -95,6 +95,13 @@ describe("the form", () => {
     expect(fault("🌊".repeat(10), short)).toBeUndefined();
   });
 
+  it("does not take a number that cannot be read for one that was left out", () => {
+    const options = optionsOf({ properties: { n: { type: "integer" }, seed: { type: "integer" } } });
+    const typed = { ...emptyForm, prompt: "a cat", options: { n: 2, seed: Number.NaN } };
+    expect(unreadNumbers(bodyOf(typed, options))).toEqual(["seed"]);
+    expect(unreadNumbers(bodyOf(typed, []))).toEqual([]);
+  });
+
   it("sends the prompt and what was chosen, and nothing else", () => {
     expect(bodyOf({ ...emptyForm, prompt: "a cat" }, [])).toEqual({ prompt: "a cat" });
     const options = optionsOf({ properties: { n: { type: "integer" }, style: { type: "string", enum: ["flat"] } } });
@@ -133,15 +140,6 @@ describe("once", () => {
     expect(onceFor(first, { prompt: "a" }, newKey)).toBe(first);
     expect(onceFor(first, { prompt: "b" }, newKey).key).toBe("key-2");
     expect(onceFor(null, { prompt: "a" }, newKey).key).toBe("key-3");
-  });
-
-  it("stays the same request while the outcome is open", () => {
-    expect(outcomeIsKnown(refused("rejected_by_safety", { status: 422 }))).toBe(true);
-    expect(outcomeIsKnown(refused("auth_failed", { status: 401 }))).toBe(true);
-    expect(outcomeIsKnown(refused("network_error", { status: 0 }))).toBe(false);
-    expect(outcomeIsKnown(refused("outcome_unknown"))).toBe(false);
-    expect(outcomeIsKnown(refused("provider_timeout", { status: 504, details: { job_id: "j" } }))).toBe(false);
-    expect(outcomeIsKnown(refused("upstream_unavailable", { retryAfterMs: 2_000 }))).toBe(false);
   });
 });
 

@@ -79,6 +79,11 @@ export function faultsOf(form: PlayForm, limit: PromptLimit): Partial<Record<"pr
   return found;
 }
 
+/** Numbers of the request that cannot be read as they are typed: sent, they would be left out without a word. */
+export function unreadNumbers(body: GenerateRequest): string[] {
+  return Object.entries(body).flatMap(([name, value]) => (Number.isNaN(value) ? [name] : []));
+}
+
 /** The members of the request whose fields stand behind "More options". */
 export function behindMore(options: readonly ModelOption[]): string[] {
   const advanced = options.filter((option) => option.advanced).map((option) => option.name);
@@ -139,11 +144,6 @@ export const GOES_ON: readonly string[] = [
 export function jobBehind(error: ApiError): string | null {
   const id = error.details["job_id"];
   return typeof id === "string" && GOES_ON.includes(error.code) ? id : null;
-}
-
-/** Whether "again" must be the same request (its outcome is not known), or may be a new one. */
-export function outcomeIsKnown(error: ApiError): boolean {
-  return error.status >= 400 && jobBehind(error) === null && error.retryAfterMs === undefined && !GOES_ON.includes(error.code);
 }
 
 /** What to do beyond the hint of the answer. */

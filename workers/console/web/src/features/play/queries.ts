@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { addressOf, configService, imageGen, inInstance, send, unwrap } from "../../api/client";
 import { ApiError, asApiError, errorFrom, errorOf } from "../../api/errors";
+import { readInstances } from "../../api/instance";
 import { keys } from "../../api/keys";
 import type { components } from "../../api/generated/config-service";
 import { hasRole, type InstanceRef, may, type Session } from "../../api/session";
@@ -17,6 +18,13 @@ export interface Caller {
   turn: number;
   /** Some identity is there: a session, or a typed key of the right form. */
   ready: boolean;
+}
+
+let turns = 0;
+
+/** For each change of the typed key, also after the page was left: no two keys share what was read. */
+export function nextTurn(): number {
+  return (turns += 1);
 }
 
 export function callerOf(typed: string, turn: number, signedIn: boolean): Caller {
@@ -39,6 +47,11 @@ function who(caller: Caller): readonly (string | number)[] {
   return caller.apiKey === null ? [] : ["typed", caller.turn];
 }
 
+/** What was read with a typed key goes when the page is left; what the session may see stays a while. */
+function forgotten(caller: Caller): { gcTime?: number } {
+  return caller.apiKey === null ? {} : { gcTime: 0 };
+}
+
 export interface Principal {
   permissions: readonly string[];
   instances: readonly InstanceRef[];
@@ -50,7 +63,8 @@ export function useTypedPrincipal(caller: Caller): { principal: Principal | unde
     queryKey: [...keys.session, ...who(caller)],
     queryFn: async ({ signal }): Promise<Principal> => {
       const found = await unwrap(configService.GET("/session", { ...identity(caller), signal }));
-      return { permissions: found.permissions, instances: found.instances as unknown as InstanceRef[] };
+      const instances = found.instances_more ? await readInstances(signal, identity(caller)) : (found.instances as unknown as InstanceRef[]);
+      return { permissions: found.permissions, instances };
     },
     enabled: caller.apiKey !== null && caller.ready,
     staleTime: Number.POSITIVE_INFINITY,
@@ -68,6 +82,7 @@ export function useInstanceFacts(caller: Caller, instanceId: string, wanted: boo
     queryFn: ({ signal }) => unwrap(configService.GET("/instance/{instance_id}", { ...identity(caller), params: { path: { instance_id: instanceId } }, signal })),
     enabled: caller.ready && wanted,
     refetchInterval: 30_000,
+    ...forgotten(caller),
   });
   return query.data;
 }
@@ -96,6 +111,7 @@ export function useProjects(caller: Caller, instanceId: string | undefined): rea
       unwrap(configService.GET("/project", { ...identity(caller), params: { query: { instance_id: instanceId ?? "", limit: 200 } }, signal })),
     enabled: caller.ready && instanceId !== undefined,
     staleTime: 60_000,
+    ...forgotten(caller),
   });
   return query.data?.items;
 }
@@ -122,6 +138,7 @@ export function useModels(caller: Caller, instanceId: string | undefined): Model
     },
     enabled: may,
     staleTime: 60_000,
+    ...forgotten(caller),
   });
   return {
     models: query.data ?? (may ? undefined : NO_MODELS),
@@ -226,6 +243,7 @@ export function useJob(caller: Caller, instanceId: string | undefined, jobId: st
       return PAUSE_MS;
     },
     refetchIntervalInBackground: true,
+    ...forgotten(caller),
   });
   return {
     job: query.data,

@@ -4,9 +4,10 @@ import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "
 import type { ApiError } from "../../api/errors";
 import { useWrite } from "../../api/write";
 import { announce, toast } from "../../ui";
-import { amend, begin, belongs, finish, type Held, heldRun, jobOf, type Kept, keptOf, type Phase, watchHeld } from "./held";
-import { type GenerateRequest, jobBehind, onceFor, outcomeIsKnown, type PlayForm } from "./model";
+import { againOf, amend, begin, belongs, finish, type Held, heldRun, jobOf, type Kept, keptOf, ownKept, type Phase, watchHeld } from "./held";
+import { type GenerateRequest, jobBehind, type Once, onceFor, type PlayForm } from "./model";
 import { type Caller, generate } from "./queries";
+import { outcomeIsKnown } from "./spent";
 
 declare module "@tanstack/react-router" {
   interface HistoryState {
@@ -23,8 +24,10 @@ export interface Run {
   /** The page was reloaded while its request was open. */
   interrupted: boolean;
   /** What was asked for the job that the address names, when this entry of the history asked it. */
-  asked: { job: string | undefined; body: GenerateRequest } | undefined;
+  asked: { job: string | undefined; body: GenerateRequest; instanceId: string | undefined } | undefined;
   start: (form: PlayForm, body: GenerateRequest) => void;
+  /** Sends the open request once more, to the letter: it joins its job. */
+  find: () => void;
   /** The watched job is over: the same form is a new run. */
   settle: () => void;
 }
@@ -34,7 +37,7 @@ const IDLE = { is: "idle" } as const;
 export function useRun(caller: Caller, instanceId: string | undefined, owner: string): Run {
   const router = useRouter();
   const navigate = useNavigate({ from: PATH });
-  const entry = useLocation({ select: ({ state, search }) => ({ kept: state.play, job: search.job }), structuralSharing: true });
+  const entry = useLocation({ select: ({ state, search }) => ({ kept: ownKept(state.play, owner), job: search.job }), structuralSharing: true });
   const held = useSyncExternalStore(watchHeld, heldRun);
   const [mineId, setMineId] = useState(() => {
     const found = heldRun();
@@ -64,23 +67,37 @@ export function useRun(caller: Caller, instanceId: string | undefined, owner: st
 
   const write = useWrite({
     write: "image.generate",
-    send: (input: { body: GenerateRequest; key: string }) => generate(caller, instanceId, input.body, input.key),
+    send: (input: { body: GenerateRequest; key: string; instanceId: string | undefined }) => generate(caller, input.instanceId, input.body, input.key),
   });
 
-  const start = async (form: PlayForm, body: GenerateRequest): Promise<void> => {
-    // Read here, not from the render: a second click comes before the next one.
+  // Read at the click, not from the render: a second one comes before the next.
+  const mineNow = () => {
     const last = heldRun();
-    if (last !== null && last.run === mineId && last.phase.is === "sending") return;
-    const before = last !== null && last.run === mineId ? last.once : settled.current ? null : (entry.kept?.once ?? null);
-    const once = onceFor(before, { body, instanceId }, () => crypto.randomUUID());
-    const run = begin({ owner, form, once, body, instanceId });
+    return last?.run === mineId ? last : null;
+  };
+
+  const start = (form: PlayForm, body: GenerateRequest): void => {
+    const last = mineNow();
+    const before = last !== null ? last.once : settled.current ? null : (entry.kept?.once ?? null);
+    void post({ form, body, instanceId, once: onceFor(before, { body, instanceId }, () => crypto.randomUUID()) });
+  };
+
+  const find = (): void => {
+    const again = againOf(mineNow(), entry.kept);
+    if (again !== null) void post(again);
+  };
+
+  const post = async (asked: { form: PlayForm; body: GenerateRequest; instanceId: string | undefined; once: Once }): Promise<void> => {
+    if (mineNow()?.phase.is === "sending") return;
+    const { body, once } = asked;
+    const run = begin({ owner, ...asked });
     setMineId(run.run);
     setInterrupted(false);
     settled.current = false;
     announce("Generating");
     try {
       await keep(run);
-      const { result, timings } = await write.mutateAsync({ body, key: once.key });
+      const { result, timings } = await write.mutateAsync({ body, key: once.key, instanceId: asked.instanceId });
       finish(run, result, timings);
       tell("The picture is ready", "It waits in the playground.", "good");
     } catch (thrown) {
@@ -109,8 +126,14 @@ export function useRun(caller: Caller, instanceId: string | undefined, owner: st
     phase: mine?.phase ?? IDLE,
     restored: mine?.form ?? kept?.form,
     interrupted,
-    asked: mine !== null ? { job: jobOf(mine), body: mine.phase.sent.body } : kept === undefined ? undefined : { job: kept.job, body: kept.body },
-    start: (form, body) => void start(form, body),
+    asked:
+      mine !== null
+        ? { job: jobOf(mine), body: mine.phase.sent.body, instanceId: mine.phase.sent.instanceId }
+        : kept === undefined
+          ? undefined
+          : { job: kept.job, body: kept.body, instanceId: kept.instanceId },
+    start,
+    find,
     settle,
   };
 }

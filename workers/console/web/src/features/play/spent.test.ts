@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { ApiError, asApiError, errorFrom, networkError } from "../../api/errors";
-import { isLost, spentOf, spentOfJob } from "./spent";
+import { isLost, outcomeIsKnown, spentOf, spentOfJob } from "./spent";
 
 const answer = (code: string, status: number, again?: boolean) =>
   errorFrom(status, JSON.stringify({ error: code, message: "m" }), new Headers(again === undefined ? {} : { "x-should-retry": String(again) }), "r");
@@ -37,4 +37,14 @@ it("a job that is over neither goes on nor is asked again", () => {
     expect(spentOfJob({ code, shouldRetry: undefined }).text).toContain("the job ended");
   }
   expect(spentOfJob({ code: "cancelled", shouldRetry: undefined }).text).toBe("Nothing was spent.");
+});
+
+it("asks the same request again only while its outcome is open, so that a refusal with a pause is not kept for a day", () => {
+  const pause = (code: string, status: number) => errorFrom(status, JSON.stringify({ error: code, message: "m", retry_after_ms: 2_000 }), new Headers(), "r");
+  for (const error of [answer("rejected_by_safety", 422), answer("auth_failed", 401), pause("rate_limited", 429), pause("limiter_unavailable", 503), pause("budget_exceeded", 402)]) {
+    expect(outcomeIsKnown(error), error.code).toBe(true);
+  }
+  for (const error of [networkError("r"), answer("outcome_unknown", 502), answer("provider_timeout", 504), pause("upstream_unavailable", 502), pause("idempotency_in_flight", 409)]) {
+    expect(outcomeIsKnown(error), error.code).toBe(false);
+  }
 });

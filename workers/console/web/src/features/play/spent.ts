@@ -52,6 +52,11 @@ export function spentOfJob(error: Told): Spent {
   return spent === OPEN || spent === NOT_KNOWN ? ENDED : spent;
 }
 
+/** Whether "again" may be a new request; else it must be the same one, whose outcome is not known. */
+export function outcomeIsKnown(error: Told & Pick<ApiError, "status">): boolean {
+  return error.status >= 400 && !GOES_ON.includes(error.code) && !isLost(error);
+}
+
 /** Whether asking again is the way to find out what became of the request. */
 export function isLost(error: Told): boolean {
   return spentOf(error) === NOT_KNOWN;
