@@ -217,7 +217,6 @@ export function useJob(caller: Caller, instanceId: string | undefined, jobId: st
       // A job whose outcome is not known changes in minutes; the server holds the answer for what it can.
       return PAUSE_MS;
     },
-    refetchIntervalInBackground: true,
   });
   return {
     job: query.data,
