@@ -62,8 +62,22 @@ fn against(tools: &Tools, job: Job<'_>, stack: &mut Stack, program: &Path) -> Re
         name: job.name,
         label: job.name,
     };
-    // Tests may kill the runtime to see what a page says then.
-    step.run_while(&command, || stack.tend()).map(|_| ())
+    // Tests may kill the runtime to see what a page says then, and keep it away with a file beside the description.
+    let hold = stack.dir.join("stack.json.hold");
+    let mut told = stack.described();
+    let tend = || {
+        if hold.exists() {
+            return Ok(());
+        }
+        stack.tend()?;
+        let now = stack.described();
+        if now != told {
+            write_private(&description, &now.to_string())?;
+            told = now;
+        }
+        Ok(())
+    };
+    step.run_while(&command, tend).map(|_| ())
 }
 
 /// `cargo x screens`.

@@ -26,6 +26,9 @@ const TOKENS: &str = "workers/console/web/src/theme/tokens.css";
 const STYLE: &str = include_str!("page.css");
 /// Files that are served as they are.
 const SERVED: [&str; 2] = ["docs/openapi/", "docs/schemas/"];
+/// Served with status 404 for an address below `/docs/` that leads to nothing.
+const NOT_FOUND: &str = "docs/404.html";
+const NO_SUCH_PAGE: &str = "<h1>No such page</h1>\n<p>It may have moved, or the address is mistyped. All pages are in the menu; every error code is in <a href=\"/docs/errors\">Errors</a>.</p>\n";
 /// Folders in the order of the menu, with their headings.
 const MENU: [(&str, &str); 4] = [
     ("docs", "Start"),
@@ -102,6 +105,10 @@ fn rendered(sources: &BTreeMap<String, String>) -> BTreeMap<String, String> {
             );
         }
     }
+    files.insert(
+        NOT_FOUND.to_owned(),
+        page("", "No such page", NO_SUCH_PAGE, &titles),
+    );
     let mut list = String::from("# Switchyard\n\n");
     for (name, title) in &titles {
         let _infallible = writeln!(list, "- [{title}](/{name})");
@@ -349,6 +356,9 @@ mod tests {
                 .contains("<a href=\"/docs/openapi/a.json\">a.json</a>")
         );
         assert!(files["docs/api/index.html"].contains("<h2 id=\"x\">"));
+        let none = &files["docs/404.html"];
+        assert!(none.contains("<h1>No such page</h1>") && none.contains("/docs/api/"));
+        assert!(!none.contains("as Markdown") && !files["llms.txt"].contains("404"));
         assert!(files["llms.txt"].contains("- [Codes](/docs/errors.md)\n"));
         // A code has its page, which is no folder's: `/docs/errors` stays the page of all of them.
         let code = &files["docs/errors/rate_limited.html"];

@@ -25,6 +25,9 @@ const MAX_PAGE_BYTES: u64 = 256 * 1024;
 const MAX_FILE_BYTES: u64 = 25 * 1024 * 1024;
 /// The platform reads it from its own store, in milliseconds.
 const TIMEOUT_MS: u64 = 10_000;
+/// Where the documents are, and their page for what is none of them.
+const DOCS: &str = "/docs/";
+const NO_DOCUMENT: &str = "/docs/404";
 /// First segments of the application's routes; the application's own list.
 const ROUTES: &str = include_str!("../web/src/routes.json");
 
@@ -165,12 +168,31 @@ pub(crate) async fn file<P: Ports>(deps: &Deps<P>, head: &Head) -> Result<Respon
             "A file can only be read.",
         )),
         200 | 304 | 307 => Ok(stored.into_response(&[CONTENT_TYPE, ETAG, CACHE_CONTROL, LOCATION])),
+        404 if head.path.starts_with(DOCS) => no_document(deps, &head.method).await,
         404 => Err(Error::not_found("page or file")),
         other => Err(unavailable(format!(
             "ASSETS answered {other} for {}",
             head.path
         ))),
     }
+}
+
+/// The documents' own page for an address that leads to nothing; the JSON error when the bundle has none.
+async fn no_document<P: Ports>(deps: &Deps<P>, method: &Method) -> Result<Response> {
+    let method = if method == Method::HEAD {
+        Method::HEAD
+    } else {
+        Method::GET
+    };
+    let mut page = read(deps, method, NO_DOCUMENT, None, MAX_PAGE_BYTES).await?;
+    if page.status != 200 {
+        return Err(Error::not_found("page or file"));
+    }
+    page.status = 404;
+    let mut response = page.into_response(&[CONTENT_TYPE]);
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(response)
 }
 
 fn moved(to: &str, head: &Head) -> (StatusCode, [(HeaderName, String); 1]) {

@@ -268,6 +268,27 @@ async fn a_file_can_only_be_read_and_the_store_can_fail() {
 }
 
 #[tokio::test]
+async fn an_address_of_no_document_is_the_documents_own_page_with_404() {
+    let house = House::local();
+    house.assets.reply(FakeReply::status(404));
+    house
+        .assets
+        .reply(FakeReply::bytes(200, "text/html", "<h1>No such page</h1>"));
+    let answer = house.get("/docs/nope").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.text(), "<h1>No such page</h1>");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let asked = house.assets.requests().pop().unwrap();
+    assert!(asked.url.ends_with("/docs/404"), "{}", asked.url);
+
+    // A bundle without that page keeps the body that programs read.
+    house.assets.reply(FakeReply::status(404));
+    house.assets.reply(FakeReply::status(404));
+    let answer = house.get("/docs/nope").await;
+    assert_eq!(answer.outcome(), (404, "not_found".to_owned()));
+}
+
+#[tokio::test]
 async fn other_paths_and_methods_are_errors_and_never_the_page() {
     let house = House::local();
     for (method, path) in [
@@ -275,7 +296,6 @@ async fn other_paths_and_methods_are_errors_and_never_the_page() {
         (Method::POST, "/nope"),
         (Method::GET, "/api"),
         (Method::GET, "/assets/index-0ld.js"),
-        (Method::GET, "/docs/nope"),
         (Method::GET, "/openapi/nope.json"),
         (Method::GET, "/internal/v1/resolve"),
         (Method::GET, "/auth"),

@@ -13,8 +13,6 @@ export interface StackFacts {
   ids: Record<string, string>;
   /** The simulator's control address, when there is one. */
   simControl: string | null;
-  /** Process group of the runtime, to kill it; it comes back by itself. */
-  pgid: number | null;
   /** Where `/kill`, `/pause`, `/resume` are answered when the tests started the stack; `null` otherwise. */
   control: string | null;
 }
@@ -31,7 +29,6 @@ interface StackLine {
   key?: string;
   ids?: Record<string, string>;
   sim?: { control?: string };
-  pgid?: number;
   event?: string;
 }
 
@@ -55,7 +52,6 @@ function factsOf(line: StackLine, control: string | null): StackFacts {
     keys,
     ids: line.ids ?? {},
     simControl: line.sim?.control ?? null,
-    pgid: line.pgid ?? null,
     control,
   };
 }

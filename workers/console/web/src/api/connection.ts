@@ -38,12 +38,32 @@ function isOther(build: string | null): build is string {
   return PAGE_BUILD !== "" && build !== null && build !== "" && build !== PAGE_BUILD;
 }
 
-/** Asks whether the console answers again; any answer counts. */
+/** A page that heard nothing for this long asks whether the console is still there. */
+const SILENCE_MS = 10_000;
+/** An answer that takes longer is none. */
+const PATIENCE_MS = 8_000;
+
+/** Whether a page that may look at `now` has to ask: always while offline, after a silence otherwise, never while hidden. */
+export function probeIsDue({ online, lastAnswer }: Connection, visible: boolean, now: number): boolean {
+  return visible && (!online || now - lastAnswer >= SILENCE_MS);
+}
+
+let asking = false;
+
+/**
+ * Asks whether the console answers; any answer counts.
+ *
+ * For a small file, not for `/health`: that asks every worker behind it, which is too much for each open page.
+ */
 export async function probe(): Promise<void> {
+  if (asking) return;
+  asking = true;
   try {
-    const response = await fetch("/health", { cache: "no-store" });
+    const response = await fetch("/theme.js", { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     observeAnswer({ online: true, build: response.headers.get("x-switchyard-build") });
   } catch {
     observeAnswer({ online: false, build: null });
+  } finally {
+    asking = false;
   }
 }

@@ -6,7 +6,8 @@ import { Drawer } from "./Dialog";
 import { Icon, type IconName } from "./icons";
 
 export interface Room {
-  to: NonNullable<LinkProps["to"]>;
+  /** A page of the application, or with `href` a file of this origin. */
+  to: { page: NonNullable<LinkProps["to"]> } | { href: string };
   label: string;
   icon: IconName;
 }
@@ -72,6 +73,9 @@ export function Shell({ groups, foot, start, end, banners, children }: ShellProp
   );
 }
 
+const ROOM =
+  "flex h-9 items-center gap-2.5 rounded-md px-2 text-base font-medium text-muted hover:bg-hover hover:text-text data-here:bg-selected data-here:text-text";
+
 function Rooms({ groups, onChoose }: { groups: readonly RoomGroup[]; onChoose?: () => void }) {
   return (
     <nav aria-label="Main" className="flex min-h-0 flex-1 flex-col gap-5 overflow-y-auto px-3 py-3">
@@ -79,20 +83,19 @@ function Rooms({ groups, onChoose }: { groups: readonly RoomGroup[]; onChoose?: 
         <div key={group.title ?? at} className="flex flex-col gap-0.5">
           {group.title !== undefined && <p className="px-2 pb-1 text-xs font-medium text-muted">{group.title}</p>}
           <ul className="flex flex-col gap-0.5">
-            {group.rooms.map((room) => (
-              <li key={room.to}>
-                <Link
-                  to={room.to}
-                  onClick={onChoose}
-                  activeProps={{ "data-here": "" }}
-                  className={cx(
-                    "flex h-9 items-center gap-2.5 rounded-md px-2 text-base font-medium text-muted hover:bg-hover hover:text-text",
-                    "data-here:bg-selected data-here:text-text",
-                  )}
-                >
-                  <Icon name={room.icon} size={18} />
-                  {room.label}
-                </Link>
+            {group.rooms.map(({ to, label, icon }) => (
+              <li key={label}>
+                {"page" in to ? (
+                  <Link to={to.page} onClick={onChoose} activeProps={{ "data-here": "" }} className={ROOM}>
+                    <Icon name={icon} size={18} />
+                    {label}
+                  </Link>
+                ) : (
+                  <a href={to.href} className={ROOM}>
+                    <Icon name={icon} size={18} />
+                    {label}
+                  </a>
+                )}
               </li>
             ))}
           </ul>

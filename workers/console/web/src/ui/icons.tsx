@@ -3,6 +3,7 @@ import arrowClockwise from "@phosphor-icons/core/regular/arrow-clockwise.svg?raw
 import arrowDown from "@phosphor-icons/core/regular/arrow-down.svg?raw";
 import arrowSquareOut from "@phosphor-icons/core/regular/arrow-square-out.svg?raw";
 import arrowUp from "@phosphor-icons/core/regular/arrow-up.svg?raw";
+import bookOpen from "@phosphor-icons/core/regular/book-open.svg?raw";
 import caretDown from "@phosphor-icons/core/regular/caret-down.svg?raw";
 import caretRight from "@phosphor-icons/core/regular/caret-right.svg?raw";
 import caretUpDown from "@phosphor-icons/core/regular/caret-up-down.svg?raw";
@@ -53,7 +54,7 @@ import x from "@phosphor-icons/core/regular/x.svg?raw";
 import { cx } from "./cx";
 
 const FILES = {
-  arrowClockwise, arrowDown, arrowSquareOut, arrowUp, caretDown, caretRight, caretUpDown, check, checkCircle, clock,
+  arrowClockwise, arrowDown, arrowSquareOut, arrowUp, bookOpen, caretDown, caretRight, caretUpDown, check, checkCircle, clock,
   code, columns, copy, cube, desktop, dotsThree, download, eye, funnel, gear, image, info, key, keyboard, lightning,
   link, list, lock, magicWand, magnifyingGlass, minus, moon, pause, pencil, play, plus, prohibit, question, signOut,
   sliders, spinner, stack, sun, trash, user, userCircle, users, warning, warningCircle, wifiSlash, x,

@@ -1,6 +1,9 @@
 import { type ErrorComponentProps, Link, useRouter } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
+import { useConnection } from "../../api/connection_hooks";
 import { ApiError, asApiError } from "../../api/errors";
 import { Brand, buttonClass, EmptyState, ErrorState, Page } from "../../ui";
+import { askWhenDue } from "./banners";
 
 /**
  * A page that could not be loaded or drawn. The frame around it stays.
@@ -37,20 +40,40 @@ function chunkFailure(error: ApiError): ApiError | null {
   });
 }
 
-/** Nothing could be loaded, not even who is signed in. */
+/** What is away is asked for again this often, whatever the state of the connection says. */
+const AGAIN_MS = 10_000;
+
+/** Nothing could be loaded, not even who is signed in. It starts by itself when the console answers again. */
 export function StartFailure({ error, reset }: ErrorComponentProps) {
   const router = useRouter();
+  const { online } = useConnection();
+  const was = useRef(online);
+  const { status } = asApiError(error);
+  const retry = () => {
+    reset();
+    void router.invalidate();
+  };
+  const again = useRef(retry);
+  useEffect(() => {
+    again.current = retry;
+  });
+  useEffect(askWhenDue, []);
+  useEffect(() => {
+    if (online && !was.current) again.current();
+    was.current = online;
+  }, [online]);
+  useEffect(() => {
+    if (![0, 502, 503].includes(status)) return;
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") again.current();
+    }, AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [status]);
   return (
     <main className="mx-auto flex min-h-dvh w-full max-w-2xl flex-col justify-center gap-6 px-4 py-10">
       <Brand large />
       <h1 className="sr-only">The console could not start</h1>
-      <ErrorState
-        error={asApiError(error)}
-        onRetry={() => {
-          reset();
-          void router.invalidate();
-        }}
-      />
+      <ErrorState error={asApiError(error)} onRetry={retry} />
     </main>
   );
 }

@@ -2,14 +2,14 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useRouterState } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
-import { probe } from "../../api/connection";
+import { connection, probe, probeIsDue } from "../../api/connection";
 import { useConnection } from "../../api/connection_hooks";
 import { useSession } from "../../api/session";
 import { clockTime } from "../../format/time";
 import { announce, Banner, toast, useNow } from "../../ui";
 import { dropped } from "./search";
 
-const PROBE_MS = 2_000;
+const LOOK_MS = 2_000;
 const WARN_BEFORE_MS = 10 * 60_000;
 
 export function Banners() {
@@ -39,30 +39,37 @@ function Expiry() {
   );
 }
 
-/** Asks when the browser loses its network, and while offline every two seconds; back again, all is fetched anew. */
+/** Asks whether the console is there: after a silence, while it is away, and when the browser or the tab comes back. Then all is fetched anew. */
 export function useRecovery(): void {
   const { online } = useConnection();
   const client = useQueryClient();
   const was = useRef(online);
-  useEffect(() => {
-    const ask = () => void probe();
-    window.addEventListener("offline", ask);
-    window.addEventListener("online", ask);
-    return () => {
-      window.removeEventListener("offline", ask);
-      window.removeEventListener("online", ask);
-    };
-  }, []);
+  useEffect(askWhenDue, []);
   useEffect(() => {
     if (online && !was.current) {
       announce("The console answers again");
       void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "session" });
     }
     was.current = online;
-    if (online) return;
-    const timer = setInterval(() => void probe(), PROBE_MS);
-    return () => clearInterval(timer);
   }, [online, client]);
+}
+
+/** Looks every two seconds whether a question is due, and asks at once when the network changes; the way to end it is returned. */
+export function askWhenDue(): () => void {
+  const ask = () => void probe();
+  const look = () => {
+    if (probeIsDue(connection(), document.visibilityState === "visible", Date.now())) ask();
+  };
+  const timer = setInterval(look, LOOK_MS);
+  window.addEventListener("offline", ask);
+  window.addEventListener("online", ask);
+  document.addEventListener("visibilitychange", look);
+  return () => {
+    clearInterval(timer);
+    window.removeEventListener("offline", ask);
+    window.removeEventListener("online", ask);
+    document.removeEventListener("visibilitychange", look);
+  };
 }
 
 /** Another build answers: says so once. */

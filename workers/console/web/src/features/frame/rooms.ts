@@ -3,18 +3,19 @@ import { hasRole, type Session } from "../../api/session";
 import type { RoomGroup } from "../../ui";
 
 export function roomsOf(session: Session | null): RoomGroup[] {
-  const groups: RoomGroup[] = [{ rooms: [{ to: "/play", label: "Playground", icon: "magicWand" }] }];
+  const groups: RoomGroup[] = [{ rooms: [{ to: { page: "/play" }, label: "Playground", icon: "magicWand" }] }];
   if (hasRole(session, "admin")) {
     groups.push({
       title: "Admin",
       rooms: [
-        { to: "/admin/instances", label: "Instances", icon: "cube" },
-        { to: "/admin/users", label: "Users", icon: "users" },
-        { to: "/admin/keys", label: "Keys", icon: "key" },
+        { to: { page: "/admin/instances" }, label: "Instances", icon: "cube" },
+        { to: { page: "/admin/users" }, label: "Users", icon: "users" },
+        { to: { page: "/admin/keys" }, label: "Keys", icon: "key" },
       ],
     });
   } else if (session !== null) {
-    groups.push({ title: "Account", rooms: [{ to: "/admin/instances", label: "Instances", icon: "cube" }, { to: "/admin/keys", label: "Keys", icon: "key" }] });
+    groups.push({ title: "Account", rooms: [{ to: { page: "/admin/instances" }, label: "Instances", icon: "cube" }, { to: { page: "/admin/keys" }, label: "Keys", icon: "key" }] });
   }
+  groups.push({ title: "Help", rooms: [{ to: { href: "/docs/" }, label: "Docs", icon: "bookOpen" }] });
   return groups;
 }

@@ -242,7 +242,6 @@ export function useJob(caller: Caller, instanceId: string | undefined, jobId: st
       // A job whose outcome is not known changes in minutes; the server holds the answer for what it can.
       return PAUSE_MS;
     },
-    refetchIntervalInBackground: true,
     ...forgotten(caller),
   });
   return {
