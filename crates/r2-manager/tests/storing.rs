@@ -203,18 +203,20 @@ async fn a_download_that_breaks_leaves_what_was_stored_before() {
     let whole = png(300_000);
     let length = Some(whole.len() as u64);
     let store = |bytes| {
-        store_stream(
+        upload_image(
+            Source {
+                body: body(bytes, 50_000),
+                length_bytes: length,
+            },
+            options("x"),
             s.target(),
             s.clock(),
-            body(bytes, 50_000),
-            length,
-            options("x"),
         )
     };
     store(&whole[..]).await.unwrap();
     let cut = store(&whole[..whole.len() / 2]).await;
     assert!(matches!(cut, Err(StoreError::Source(_))), "{cut:?}");
-    assert_eq!(s.bucket.bytes("x.png").unwrap(), whole);
+    assert_eq!(s.bucket.bytes(&key("x")).unwrap(), whole);
 }
 
 #[tokio::test]
