@@ -137,7 +137,7 @@ pub struct DevArgs {
     /// Throw the local state away first
     #[arg(long)]
     pub reset: bool,
-    /// Without projects
+    /// Without projects and without a sample image
     #[arg(long)]
     pub empty: bool,
     /// End a running session

@@ -11,7 +11,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(state: &Path) -> Self {
+    /// The one below that folder of state.
+    pub fn new(state: &Path) -> Self {
         Self {
             state: state.to_owned(),
         }

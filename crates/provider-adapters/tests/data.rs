@@ -221,9 +221,18 @@ fn every_value_of_a_priced_model_has_a_price() {
     }
 }
 
+/// Adapter, name, id of the model, price, end.
+type Name = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<i64>,
+    Option<&'static str>,
+);
+
 /// Every name that a request may call a model of Ideogram v2 or `OpenAI` by: its id, the price in micro-dollars of one
 /// square image under that name alone (of OpenAI's, where it has a default: medium), and the day from which it is not chosen.
-const NAMES: &[(&str, &str, &str, Option<i64>, Option<&str>)] = &[
+const NAMES: &[Name] = &[
     ("ideogram", "ideogram-3", "ideogram-3", Some(60_000), None),
     ("ideogram", "ideogram-v3", "ideogram-3", Some(60_000), None),
     ("ideogram", "ideogram-4", "ideogram-4", Some(60_000), None),

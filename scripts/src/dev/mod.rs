@@ -1,6 +1,7 @@
 //! `cargo x dev`: the system for people. Shows what to try, rebuilds what changed, obeys keys.
 
 mod keys;
+mod sample;
 mod screen;
 mod watch;
 mod web_server;
@@ -28,6 +29,7 @@ use crate::web;
 use crate::workers::Graph;
 
 use keys::Keys;
+use sample::Sample;
 use watch::{Change, Watch};
 use web_server::WebServer;
 
@@ -47,6 +49,7 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         return Ok(());
     }
     let started = clock::now();
+    let wants_sample = !args.empty;
     if args.reset && Session::load(&dir).is_none_or(|session| !session.is_live()) {
         if let Some(session) = Session::load(&dir) {
             session.end_leftovers();
@@ -77,6 +80,11 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         say::result(&format!("  pages with hot reload  {}", server.url));
     }
     say::talk(&format!("ready in {}", clock::spoken(started.elapsed())));
+    let sample = if wants_sample {
+        Sample::start(&stack.base_url, &stack.secrets)?
+    } else {
+        None
+    };
     let mut dev = Dev {
         tools,
         stack,
@@ -86,6 +94,7 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         builds_web: web_server.is_none(),
         tailing: None,
         faults: false,
+        sample,
     };
     let outcome = dev.until_end(&watch, &keys);
     // A build in flight ends with us.
@@ -125,6 +134,8 @@ struct Dev {
     /// Bytes of wrangler's log that were shown already.
     tailing: Option<u64>,
     faults: bool,
+    /// While it is being made.
+    sample: Option<Sample>,
 }
 
 impl Dev {
@@ -139,6 +150,7 @@ impl Dev {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
             }
             self.finish_build();
+            self.finish_sample();
             match keys.pressed() {
                 Some(b'q') => return Ok(()),
                 Some(key) => self.key(key),
@@ -256,6 +268,22 @@ impl Dev {
                     return;
                 }
             }
+        }
+    }
+
+    fn finish_sample(&mut self) {
+        let Some(outcome) = self.sample.as_ref().and_then(Sample::outcome) else {
+            return;
+        };
+        self.sample = None;
+        let kept = outcome.and_then(|job_id| {
+            let secrets = &mut self.stack.secrets;
+            secrets.ids.insert(sample::JOB.to_owned(), job_id);
+            secrets.save()
+        });
+        match kept {
+            Ok(()) => say::talk("a sample image is there"),
+            Err(failure) => say::talk(&format!("no sample image: {failure}")),
         }
     }
 
