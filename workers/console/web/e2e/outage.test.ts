@@ -3,7 +3,7 @@ import { afterEach, describe } from "vitest";
 import { type App, expect, test } from "./harness";
 import { bringUp, takeDown } from "./harness/outage";
 import { charges, GENERATE, generate, newTag, open, ready } from "./harness/play";
-import { call, unique } from "./made";
+import { call, unique } from "./harness/made";
 
 /** A page that hears nothing asks after ten seconds; a request of its own finds out at once. */
 const NOTICED = { timeout: 25_000 };

@@ -1,6 +1,6 @@
 /** What is typed and not saved stays, or is given up on purpose; and what somebody else saved meanwhile stands. */
 import { expect, test } from "./harness";
-import { call, made, makeUser, unique } from "./made";
+import { call, made, makeUser, unique } from "./harness/made";
 
 test("JSON that cannot be read survives a look at the form, and another tab asks before it is lost", async ({ app }) => {
   const id = await made(unique("unread"));

@@ -52,7 +52,7 @@ describe("asking what became of a request", () => {
   it("is not possible while it is under way, and when its outcome is known", () => {
     const run = start();
     expect(againOf(run, undefined)).toBeNull();
-    finish(run, made);
+    finish(run, made, []);
     expect(againOf(heldRun(), undefined)).toBeNull();
     expect(againOf(null, { ...keptOf(run), once: null })).toBeNull();
     expect(againOf(null, undefined)).toBeNull();
