@@ -130,6 +130,7 @@ const OFFENDING: &[(&str, &str, Columns)] = &[
     ("worker_registry", "CHECK json_valid(bindings)", &[("bindings", "'{'")]),
     ("worker_registry", "CHECK health IN ('unknown', 'healthy', 'degraded', 'unhealthy')", &[("health", "'ill'")]),
     ("worker_registry", "CHECK health_detail IS NULL OR json_valid(health_detail)", &[("health_detail", "'{'")]),
+    ("worker_registry", "CHECK by_platform IN (0, 1)", &[("by_platform", "2")]),
     ("worker_registry", "PRIMARY KEY (instance_id, name)", &[("name", "name")]),
 
     ("worker_versions", "PRIMARY KEY (instance_id, name, version)", &[("version", "version")]),

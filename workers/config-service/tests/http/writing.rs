@@ -533,7 +533,5 @@ async fn an_answer_that_changed_nothing_is_repeated_too() {
     );
     let shown = service.get(ADMIN, "/instance/development").await.json();
     assert_eq!(shown["status"], "paused");
-    let other = resume(&json!({"x": 1})).await;
-    assert_eq!(other.outcome(), (422, "idempotency_mismatch".into()));
     service.settle().await;
 }

@@ -19,6 +19,8 @@ const UPKEEP: &[&str] = &[
     "UPDATE worker_registry SET health = ",
     "INSERT INTO audit_checkpoints ",
     "DELETE FROM idempotency ",
+    // Alone it keeps an answer that changed nothing.
+    "INSERT INTO idempotency ",
     "DELETE FROM provider_credentials WHERE credential_id IN (SELECT p.credential_id FROM provider_credentials p INDEXED BY provider_credentials_retiring ",
     "DELETE FROM api_keys WHERE key_id IN (SELECT key_id FROM api_keys INDEXED BY api_keys_sessions ",
     "UPDATE api_keys SET prev_key_hash = NULL, prev_pepper_id = NULL, prev_expires_at = NULL WHERE key_id IN (SELECT key_id FROM api_keys INDEXED BY api_keys_overlapping ",

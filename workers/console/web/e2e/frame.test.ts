@@ -241,7 +241,7 @@ test("a hidden tab asks for nothing in five minutes", async ({ app }) => {
   app.page.on("request", (request) => asked.push(`${request.method()} ${request.url()}`));
   // A job that nobody knows is asked for again and again while the page is seen.
   const watching = "/play?job=0198f0a0-0000-7000-8000-000000000000";
-  await app.page.route("**/jobs/*", (route) => route.fulfill({ status: 503, json: { error: { code: "ledger_unavailable", message: "Away.", hint: "" } } }));
+  await app.page.route("**/jobs/*", (route) => route.fulfill({ status: 503, json: { error: "ledger_unavailable", message: "Away.", hint: "" } }));
   app.watch.expects(503, /\/jobs\//);
   for (const path of [...new Set(pages.filter((one) => one.as === "admin").map((one) => one.path)), watching]) {
     await app.open(path);

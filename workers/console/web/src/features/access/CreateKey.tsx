@@ -61,6 +61,8 @@ export function CreateKey({ owner: preset, onClose, onSecret, onRotate }: Create
   const { keyFor } = useIdempotencyKey();
 
   const owner = owners.all.find(({ id }) => id === ownerId);
+  // What it may do depends on whose it is: a click meanwhile would be a refusal that nobody sees.
+  const waiting = ownerId !== null && owner === undefined && owners.loading ? "The owners are being loaded." : undefined;
   const ofProject = owner?.kind === "project";
   const permissions = session?.permissions ?? [];
   const offered = scopesOf(owner?.role ?? "user", owner?.kind ?? "user");
@@ -123,7 +125,7 @@ export function CreateKey({ owner: preset, onClose, onSecret, onRotate }: Create
       footer={
         <>
           <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" tone="primary" busy={create.isPending} reason={offline}>
+          <Button type="submit" tone="primary" busy={create.isPending} reason={offline ?? waiting}>
             Create key
           </Button>
         </>

@@ -18,6 +18,8 @@ export interface Owner {
 
 export interface Owners {
   all: readonly Owner[];
+  /** More may come. */
+  loading: boolean;
   options: { value: string; label: string }[];
   nameOf: (key: Pick<ApiKey, "user_id" | "project_id">) => string | undefined;
   isProject: (id: string | undefined) => boolean;
@@ -25,8 +27,8 @@ export interface Owners {
 
 export function useOwners(): Owners {
   const session = useSession();
-  const users = useAllUsers().data;
-  const projects = useAllProjects().data;
+  const { data: users, isFetching: fetchingUsers } = useAllUsers();
+  const { data: projects, isFetching: fetchingProjects } = useAllProjects();
   const all = useMemo((): Owner[] => {
     const own: Owner[] = session === null ? [] : [{ id: session.userId, kind: "user", label: session.email, role: session.role, orgId: session.orgId, active: true }];
     const others = (users ?? []).filter((user) => user.user_id !== session?.userId);
@@ -39,6 +41,7 @@ export function useOwners(): Owners {
   const nameOf = useCallback((key: Pick<ApiKey, "user_id" | "project_id">) => all.find(({ id }) => id === (key.user_id ?? key.project_id))?.label, [all]);
   return {
     all,
+    loading: fetchingUsers || fetchingProjects,
     options: all.map(({ id, kind, label }) => ({ value: id, label: kind === "project" ? `${label} (project)` : label })),
     nameOf,
     isProject: (id) => all.some((owner) => owner.id === id && owner.kind === "project"),

@@ -22,6 +22,8 @@ export function PageFailure({ error, reset }: ErrorComponentProps) {
     reset();
     void router.invalidate();
   };
+  // Without its code only a reload helps, and that is the person's to choose.
+  useComeback(chunk === null ? asApiError(error).status : 404, retry);
   return (
     <Page title="This page could not be shown">
       <ErrorState error={chunk ?? asApiError(error)} onRetry={retry} />
@@ -43,16 +45,10 @@ function chunkFailure(error: ApiError): ApiError | null {
 /** What is away is asked for again this often, whatever the state of the connection says. */
 const AGAIN_MS = 10_000;
 
-/** Nothing could be loaded, not even who is signed in. It starts by itself when the console answers again. */
-export function StartFailure({ error, reset }: ErrorComponentProps) {
-  const router = useRouter();
+/** Tries again by itself: when the console answers again, and every ten seconds while something behind it is away. */
+function useComeback(status: number, retry: () => void): void {
   const { online } = useConnection();
   const was = useRef(online);
-  const { status } = asApiError(error);
-  const retry = () => {
-    reset();
-    void router.invalidate();
-  };
   const again = useRef(retry);
   useEffect(() => {
     again.current = retry;
@@ -69,6 +65,16 @@ export function StartFailure({ error, reset }: ErrorComponentProps) {
     }, AGAIN_MS);
     return () => clearInterval(timer);
   }, [status]);
+}
+
+/** Nothing could be loaded, not even who is signed in. */
+export function StartFailure({ error, reset }: ErrorComponentProps) {
+  const router = useRouter();
+  const retry = () => {
+    reset();
+    void router.invalidate();
+  };
+  useComeback(asApiError(error).status, retry);
   return (
     <main className="mx-auto flex min-h-dvh w-full max-w-2xl flex-col justify-center gap-6 px-4 py-10">
       <Brand large />
