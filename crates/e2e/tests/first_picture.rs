@@ -1,11 +1,21 @@
 //! Journey: a new user makes the first picture.
 //!
 //! The key says who it is. `POST /generate` answers a picture of the asked size. Its URL gives the bytes with type,
-//! `ETag` and `Range`. Another prompt gives another picture. The job tells the same. The cost is in the ledger, once,
+//! `ETag` and `Range`. Another prompt gives another picture, with another text in it, and another seed gives the same text on
+//! another picture. The job tells the same. The cost is in the ledger, once,
 //! and equals what the simulator charged. Every hop carried one request id.
 
 use api_types::{CostBasis, GenerateRequest, JobState};
 use e2e::{Options, Stack, until};
+use std::collections::BTreeSet;
+
+/// What the simulator writes with on a dark field.
+const INK: [u8; 3] = [250, 250, 248];
+
+fn pixels(file: &[u8]) -> Vec<u8> {
+    let picture = image::load_from_memory(file).expect("a picture");
+    picture.to_rgb8().into_raw()
+}
 
 fn square(prompt: &str) -> GenerateRequest {
     GenerateRequest {
@@ -13,6 +23,42 @@ fn square(prompt: &str) -> GenerateRequest {
         size: Some("1024x1024".to_owned()),
         ..GenerateRequest::default()
     }
+}
+
+/// Where the prompt stands in a picture of the simulator that is dark enough for its white ink: the pixels of full ink, which
+/// no field of colours has, above the footer.
+fn lettering(file: &[u8]) -> BTreeSet<(u32, u32)> {
+    let picture = image::load_from_memory(file).expect("a picture").to_rgb8();
+    let footer = picture.height() * 9 / 10;
+    picture
+        .enumerate_pixels()
+        .filter(|(_, y, pixel)| *y < footer && pixel.0 == INK)
+        .map(|(x, y, _)| (x, y))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_picture_shows_the_prompt() {
+    let stack = Stack::start(Options::default());
+    let (admin, anonymous) = (stack.admin(), stack.client(""));
+    let shown = async |prompt: &str, seed: u32| {
+        let seed = Some(seed);
+        let request = GenerateRequest {
+            seed,
+            ..square(prompt)
+        };
+        let (_, made) = admin.picture(request).await;
+        anonymous.get(&made.image_url).await.bytes
+    };
+    // Navy, so that the ink is white whatever the seed.
+    let first = shown("a navy lighthouse", 7).await;
+    let other_prompt = shown("a navy fox", 7).await;
+    let other_seed = shown("a navy lighthouse", 8).await;
+    let text = lettering(&first);
+    assert!(text.len() > 1_000, "hardly any text: {}", text.len());
+    assert!(text != lettering(&other_prompt), "the same text");
+    assert!(pixels(&first) != pixels(&other_seed), "the same picture");
+    assert!(text == lettering(&other_seed), "another text");
 }
 
 #[tokio::test]

@@ -1,14 +1,15 @@
-//! Journey: 10,000 concurrent requests against a limit of 500 on the real object.
+//! Journey: more concurrent requests than a limit admits: 10,000 against 500 on the real object, 600 against 100 as pictures.
 //!
 //! 1. inside one worker, all at once, at 500 a minute: exactly 500 are admitted, and by the instants that the object has
-//!    written no 60 s hold more; 2. over HTTP, in parallel, at 500 an hour: exactly 500 are admitted.
+//!    written no 60 s hold more; 2. over HTTP, in parallel, at 500 an hour: exactly 500 are admitted; 3. by
+//!    `POST /generate`, all at once, at 100 an hour: 100 pictures are made and paid, the others are told when to come back.
 //!
-//! The second window is an hour: a slow machine may need longer than a minute for 10,000 exchanges, and then a window of
+//! The later windows are an hour: a slow machine may need longer than a minute for 10,000 exchanges or 100 pictures, and then a window of
 //! a minute rightly admits more. Should the first burst take that long, the instants still tell whether it kept the limit.
 //! That windows of any length roll is shown with a clock that the test holds (crate `rate-limiter`).
 
 use api_types::{AcquireDecision, AcquireReply};
-use e2e::{Options, Stack, until};
+use e2e::{Answer, Options, Stack, until};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
@@ -112,4 +113,45 @@ async fn ten_thousand_concurrent_requests_admit_exactly_the_limit() {
     }
     assert_eq!(decisions.len(), 10_000);
     assert_eq!(granted, LIMIT, "never 501");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_generations_make_exactly_as_many_pictures_as_the_limit() {
+    const ASKED: usize = 600;
+    const PICTURES: usize = 100;
+    let stack = Stack::start(Options::default());
+    let admin = stack.admin();
+    let windows = json!([{"requests": PICTURES, "per_ms": HOUR_MS}]);
+    // Neither the images in progress nor the vendor may be what refuses.
+    let limits = json!({"ideogram": {"max_inflight_images": 1_000, "windows": windows}});
+    admin
+        .make_instance("crowded", "sim-ok-crowded", limits)
+        .await;
+    stack
+        .sim()
+        .set_in_flight("ideogram", "crowded", 1_000)
+        .await;
+
+    let answers: Vec<Answer> = stream::iter(0..ASKED)
+        .map(|number| {
+            let admin = admin.clone();
+            let body = json!({
+                "prompt": format!("boat {number} of a regatta"), "instance_id": "crowded", "provider": "ideogram",
+                "fallback": "none",
+            });
+            async move { admin.post("/api/image-gen/generate", &body).await }
+        })
+        .buffer_unordered(ASKED)
+        .collect()
+        .await;
+    let (made, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    for answer in &refused {
+        let body = answer.expect_error(429, "rate_limited");
+        assert_eq!(body["details"]["source"], "own", "{body}");
+        assert_ne!(answer.header("retry-after"), "", "{body}");
+    }
+    assert_eq!((made.len(), refused.len()), (PICTURES, ASKED - PICTURES));
+    let charges = stack.sim().charges().await;
+    assert_eq!(charges.len(), PICTURES, "one charge a picture");
+    assert!(stack.sim().duplicates().await.is_empty());
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 
 const { BASE: base, KEY: key } = process.env;
-const client = new OpenAI({ baseURL: `${base}/api/image-gen/v1`, apiKey: key, defaultHeaders: { 'X-Instance-ID': 'development' } });
+const client = new OpenAI({ baseURL: `${base}/api/image-gen/v1`, apiKey: key });
 
 const models = [];
 for await (const model of client.models.list()) models.push(model.id);

@@ -4,7 +4,7 @@ import os
 import openai
 
 base, key = os.environ["BASE"], os.environ["KEY"]
-client = openai.OpenAI(base_url=f"{base}/api/image-gen/v1", api_key=key, default_headers={"X-Instance-ID": "development"})
+client = openai.OpenAI(base_url=f"{base}/api/image-gen/v1", api_key=key)
 
 models = [model.id for model in client.models.list()]
 assert "ideogram/ideogram-3" in models, models

@@ -15,7 +15,7 @@ static FONT: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| {
 const LETTERS: usize = 1_200;
 
 const BLACK: Colour = [16, 16, 20];
-const WHITE: Colour = [250, 250, 248];
+pub(super) const WHITE: Colour = [250, 250, 248];
 
 /// Writes the prompt into the middle and the footer at the lower edge.
 pub(super) fn paint(canvas: &mut Canvas, prompt: &str, footer: &str) {

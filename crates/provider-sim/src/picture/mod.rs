@@ -142,6 +142,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn picture() -> Picture {
         Picture {
@@ -202,6 +203,32 @@ mod tests {
         for other in others {
             assert_ne!(first, other.draw().unwrap());
         }
+    }
+
+    /// The mark and the field depend on the prompt as well, so neither the file nor all of its pixels tell about the text.
+    #[test]
+    fn the_text_depends_on_the_prompt_and_not_on_the_seed() {
+        let lettering = |prompt: &str, seed: u64| -> BTreeSet<(u32, u32)> {
+            let bytes = Picture {
+                prompt: prompt.into(),
+                seed,
+                ..picture()
+            }
+            .draw()
+            .unwrap();
+            let decoded = image::load_from_memory(&bytes).unwrap().to_rgb8();
+            // Full ink only: no field is as light. The footer shows the seed.
+            let written = decoded
+                .enumerate_pixels()
+                .filter(|(_, y, pixel)| *y < 180 && pixel.0 == lettering::WHITE);
+            written.map(|(x, y, _)| (x, y)).collect()
+        };
+        // On navy the ink is white, whatever the seed.
+        let first = lettering("a navy lighthouse", 7);
+        assert!(first.len() > 50, "{}", first.len());
+        assert!(first != lettering("a navy fox", 7), "another prompt");
+        assert!(first == lettering("a navy lighthouse", 8), "another seed");
+        assert!(lettering("", 7).is_empty());
     }
 
     #[test]
