@@ -1,9 +1,9 @@
 //! Journey: a new user makes the first picture.
 //!
 //! The key says who it is. `POST /generate` answers a picture of the asked size. Its URL gives the bytes with type,
-//! `ETag` and `Range`. Another prompt gives another picture, with another text in it, and another seed gives the same text on
-//! another picture. The job tells the same. The cost is in the ledger, once,
-//! and equals what the simulator charged. Every hop carried one request id.
+//! `ETag` and `Range`. Another prompt gives another picture, with another text in it; another seed gives the same text on
+//! another picture. The job tells the same. The cost is in the ledger, once, and equals what the simulator charged. Every
+//! hop carried one request id.
 
 use api_types::{CostBasis, GenerateRequest, JobState};
 use e2e::{Options, Stack, until};
@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 /// What the simulator writes with on a dark field.
 const INK: [u8; 3] = [250, 250, 248];
 
-fn pixels(file: &[u8]) -> Vec<u8> {
-    let picture = image::load_from_memory(file).expect("a picture");
-    picture.to_rgb8().into_raw()
+#[expect(clippy::expect_used, reason = "a helper of a test")]
+fn pixels(file: &[u8]) -> image::RgbImage {
+    image::load_from_memory(file).expect("a picture").to_rgb8()
 }
 
 fn square(prompt: &str) -> GenerateRequest {
@@ -25,10 +25,10 @@ fn square(prompt: &str) -> GenerateRequest {
     }
 }
 
-/// Where the prompt stands in a picture of the simulator that is dark enough for its white ink: the pixels of full ink, which
-/// no field of colours has, above the footer.
+/// Where the prompt stands in a picture of the simulator that is dark enough for its white ink: the pixels of full ink,
+/// which no field of colours has, above the footer.
 fn lettering(file: &[u8]) -> BTreeSet<(u32, u32)> {
-    let picture = image::load_from_memory(file).expect("a picture").to_rgb8();
+    let picture = pixels(file);
     let footer = picture.height() * 9 / 10;
     picture
         .enumerate_pixels()

@@ -4,9 +4,9 @@
 //!    written no 60 s hold more; 2. over HTTP, in parallel, at 500 an hour: exactly 500 are admitted; 3. by
 //!    `POST /generate`, all at once, at 100 an hour: 100 pictures are made and paid, the others are told when to come back.
 //!
-//! The later windows are an hour: a slow machine may need longer than a minute for 10,000 exchanges or 100 pictures, and then a window of
-//! a minute rightly admits more. Should the first burst take that long, the instants still tell whether it kept the limit.
-//! That windows of any length roll is shown with a clock that the test holds (crate `rate-limiter`).
+//! The later windows are an hour: a slow machine may need longer than a minute for 10,000 exchanges or 100 pictures, and
+//! then a window of a minute rightly admits more. Should the first burst take that long, the instants still tell whether
+//! it kept the limit. That windows of any length roll is shown with a clock that the test holds (crate `rate-limiter`).
 
 use api_types::{AcquireDecision, AcquireReply};
 use e2e::{Answer, Options, Stack, until};
