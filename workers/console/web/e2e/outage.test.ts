@@ -2,7 +2,7 @@
 import { afterEach, describe } from "vitest";
 import { type App, expect, test } from "./harness";
 import { bringUp, takeDown } from "./harness/outage";
-import { charges, GENERATE, generate, newTag, open, ready } from "./harness/play";
+import { open, ready } from "./harness/play";
 import { call, unique } from "./harness/made";
 
 /** A page that hears nothing asks after ten seconds; a request of its own finds out at once. */
@@ -56,25 +56,6 @@ describe("an outage under an open page", () => {
     await recovered(app);
     await app.page.getByText(email).first().waitFor();
   });
-
-  test("in the middle of a run: it may be billed, one click finds its picture, and it is paid once", async ({ app }) => {
-    await open(app);
-    const tag = newTag();
-    await generate(app, `a lighthouse in a storm sim:slow=8s sim:once=${tag}`);
-    await app.page.getByRole("heading", { name: "Generating" }).waitFor();
-    await expect.poll(() => charges(tag), { timeout: 20_000 }).toBe(1);
-    await expectsOutage(app);
-    await app.page.getByText("May be billed").waitFor(NOTICED);
-    await said(app).waitFor(NOTICED);
-    await bringUp();
-    await recovered(app);
-    // The answer of the interrupted request is 409 with the job that goes on.
-    app.watch.expects(409, GENERATE);
-    await app.page.getByRole("alert").getByRole("button", { name: "Find the picture" }).click();
-    await app.page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 180_000 });
-    expect(await charges(tag)).toBe(1);
-    // The holder's lease runs out first: a minute, and a sweep.
-  }, 300_000);
 
   test("before anything was loaded: the page starts by itself when the console answers", async ({ app }) => {
     await app.signIn();
