@@ -113,7 +113,8 @@ export function InstancesPage() {
           }
         />
       </Panel>
-      <CodeDisclosure code={snippets(listRequest, location.origin)}>Show this list as code</CodeDisclosure>
+      {/* Comes with the rows: beneath their skeleton it would jump. */}
+      {list.rows !== undefined && <CodeDisclosure code={snippets(listRequest, location.origin)}>Show this list as code</CodeDisclosure>}
       {creating && <CreateInstance onClose={() => setCreating(false)} onCreated={open} />}
     </Page>
   );

@@ -21,7 +21,17 @@ export const instanceColumns = (withOrganization: boolean, healthOf: (id: string
     : []),
   { id: "environment", header: "Environment", value: (row) => row.environment, cell: (row) => row.environment ?? <None /> },
   { id: "status", header: "Status", value: (row) => STATUS[row.status].text, cell: (row) => <StatusBadge status={row.status} /> },
-  { id: "workers", header: "Workers", value: (row) => healthText(healthOf(row.instance_id)), cell: (row) => <Workers health={healthOf(row.instance_id)} /> },
+  {
+    id: "workers",
+    header: "Workers",
+    value: (row) => healthText(healthOf(row.instance_id)),
+    // Keeps its width when the workers' answer comes after the rows.
+    cell: (row) => (
+      <div className="md:min-w-32">
+        <Workers health={healthOf(row.instance_id)} />
+      </div>
+    ),
+  },
   { id: "keys", header: "Provider keys", value: (row) => keySummary(row.key_states ?? null)?.set, cell: (row) => <Keys states={row.key_states ?? null} /> },
   { id: "budgets", header: "Budget", value: (row) => instanceBudget(row)?.limit_usd_micros, cell: (row) => <BudgetCell budget={instanceBudget(row)} />, align: "end" },
   { id: "deployed", header: "Last deployment", value: (row) => row.last_deployment?.created_at, cell: (row) => <LastDeployment last={row.last_deployment} /> },
