@@ -52,7 +52,8 @@ pub struct Report {
     pub headroom: HeadroomSet,
     /// What it has cost, in micro-dollars; `None` when unknown.
     pub cost_usd_micros: Option<i64>,
-    /// This run has recorded the end of the job, and nothing of it is charged.
+    /// This run has recorded the end of the job, and nothing of it is charged: the last attempt was not billed, and
+    /// those before were not either, or none would have followed them (`fallback::follow`).
     pub unspent: bool,
     /// Time that the provider took, in milliseconds.
     pub provider_ms: u64,
