@@ -1,7 +1,8 @@
 //! Journey: each port keeps its contract on the real runtime; the same functions run against the fakes in `platform`.
 //!
-//! 1. every port but the HTTP client; 2. the HTTP client, whose other side is a server of ours; 3. the words with which the
-//!    runtime refuses or fails a call: only they tell what was certainly not sent (`docs/decisions/0006`).
+//! 1. every port but the HTTP client, with the same promises over a service binding to the probe itself; 2. the HTTP client,
+//!    whose other side is a server of ours; 3. the words with which the runtime refuses or fails a call: only they tell what
+//!    was certainly not sent (`docs/decisions/0006`).
 
 use e2e::{Client, Options, Stack, Upstream};
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ async fn the_ports_keep_their_contracts_on_the_real_runtime() {
         "actors",
         "storage",
         "background",
+        "service",
     ] {
         keeps(&admin, port, &json!({})).await;
     }

@@ -5,6 +5,8 @@ mod deps;
 mod limiter_do;
 #[cfg(feature = "test-routes")]
 mod probe;
+#[cfg(feature = "test-routes")]
+mod probe_service;
 mod routes;
 
 pub use deps::{Deps, Health};

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use worker::{Context, Env, State};
 
-use crate::bindings::LIMITERS;
+use crate::{bindings::LIMITERS, probe_service};
 
 const PREFIX: &str = "/__probe/";
 /// Most calls of one burst.
@@ -82,6 +82,7 @@ pub(crate) async fn answer(request: Request<Body>, env: &Env, context: &Context)
                 &json!({ "port": port, "kept": false, "broken": broken }),
             ),
         },
+        (_, ["peer", what]) => probe_service::peer(what, &parts.headers, body).await,
         (&Method::POST, ["send"]) => send(&ports, body).await,
         (&Method::POST, ["limiter", name, "burst"]) => burst(&ports, name, &body).await,
         (&Method::POST, ["limiter", name, command]) => forward(&ports, name, command, body).await,
@@ -137,7 +138,8 @@ async fn run_contract(ports: &WorkerPorts, port: &str, body: &str) -> Option<Ver
                 Err("background work runs".to_owned())
             }
         }
-        "http_client" => http_contract(ports, body).await,
+        "http_client" => probe_service::outside_keeps_contract(ports, body).await,
+        "service" => probe_service::keeps_contract(ports).await,
         _ => return None,
     })
 }
@@ -152,25 +154,6 @@ async fn storage_contract(actors: &impl Actors, unique: &str) -> Verdict {
     } else {
         Err(answered.body)
     }
-}
-
-/// Body: `{"base","refused"?,"unknown"?,"hangs_up"?}`, the peers that the test has started.
-async fn http_contract(ports: &WorkerPorts, body: &str) -> Verdict {
-    #[derive(Deserialize)]
-    struct Peers {
-        base: String,
-        refused: Option<String>,
-        unknown: Option<String>,
-        hangs_up: Option<String>,
-    }
-    let peers: Peers = serde_json::from_str(body).map_err(|error| error.to_string())?;
-    let peers = contract::HttpPeers {
-        base: peers.base,
-        refused: peers.refused,
-        unknown: peers.unknown,
-        hangs_up: peers.hangs_up,
-    };
-    contract::http_client(&ports.http(), &peers).await
 }
 
 /// Sends nothing but a body to the URL of the request's body, and tells how that failed: the texts of the runtime.
