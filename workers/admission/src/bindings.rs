@@ -3,8 +3,8 @@
 use crate::deps::{Deps, Health};
 use platform::{Ops, PortError};
 use platform_workers::{
-    ConsoleLevel, WorkerClock, WorkerDatabase, WorkerPorts, WorkerQueue, WorkerRandom,
-    WorkerStorage, console_log, var, version_id,
+    ConsoleLevel, WorkerClock, WorkerDatabase, WorkerPorts, WorkerQueue, WorkerRandom, console_log,
+    var, version_id,
 };
 use rate_limiter::{LimiterObject, Tuning};
 use worker::{Context, Env, State};
@@ -18,9 +18,16 @@ const VERSION: &str = "VERSION_METADATA";
 /// The class that this worker hosts.
 pub(crate) const LIMITERS: &str = "RATE_LIMITER";
 
+/// The storage of an object.
+#[cfg(not(feature = "test-routes"))]
+type Storage = platform_workers::WorkerStorage;
+/// The storage of an object of the probe.
+#[cfg(feature = "test-routes")]
+type Storage = crate::panicking::PanickingStorage;
+
 /// The limiter object over the ports of Workers.
 pub(crate) type Limiter =
-    LimiterObject<WorkerStorage, WorkerDatabase, WorkerQueue, WorkerClock, WorkerRandom>;
+    LimiterObject<Storage, WorkerDatabase, WorkerQueue, WorkerClock, WorkerRandom>;
 
 /// Log lines go to the console, from where the platform takes them.
 pub(crate) fn start_logging(env: &Env) {
@@ -68,7 +75,7 @@ pub(crate) fn limiter(state: &State, env: &Env) -> Result<Limiter, PortError> {
     let ports = WorkerPorts::of_object(env, state, Ops::default());
     let environment = var(env, "ENVIRONMENT").unwrap_or_else(|| "production".to_owned());
     Ok(LimiterObject::new(
-        WorkerStorage::new(state)?,
+        Storage::new(state)?,
         ports.database(DATABASE)?,
         ports.queue(QUEUE)?,
         ports.clock(),

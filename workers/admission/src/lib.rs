@@ -4,6 +4,8 @@ mod bindings;
 mod deps;
 mod limiter_do;
 #[cfg(feature = "test-routes")]
+mod panicking;
+#[cfg(feature = "test-routes")]
 mod probe;
 mod routes;
 
