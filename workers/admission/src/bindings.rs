@@ -1,5 +1,6 @@
 //! Names of bindings and variables, and what is made from them. The only file that knows them.
 
+use crate::Storage;
 use crate::deps::{Deps, Health};
 use platform::{Ops, PortError};
 use platform_workers::{
@@ -17,13 +18,6 @@ const QUEUE: &str = "JOBS";
 const VERSION: &str = "VERSION_METADATA";
 /// The class that this worker hosts.
 pub(crate) const LIMITERS: &str = "RATE_LIMITER";
-
-/// The storage of an object.
-#[cfg(not(feature = "test-routes"))]
-type Storage = platform_workers::WorkerStorage;
-/// The storage of an object of the probe.
-#[cfg(feature = "test-routes")]
-type Storage = crate::panicking::PanickingStorage;
 
 /// The limiter object over the ports of Workers.
 pub(crate) type Limiter =

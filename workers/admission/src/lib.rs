@@ -13,6 +13,10 @@ pub use deps::{Deps, Health};
 pub use limiter_do::RateLimiter;
 pub use routes::{OPENAPI, routes};
 
+#[cfg(feature = "test-routes")]
+use panicking::PanickingStorage as Storage;
+#[cfg(not(feature = "test-routes"))]
+use platform_workers::WorkerStorage as Storage;
 use worker::{Context, Env, Result, event};
 
 /// The fetch event.
