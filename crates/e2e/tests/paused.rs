@@ -61,9 +61,8 @@ async fn a_paused_instance_takes_no_new_work_and_keeps_what_it_has() {
     let made = stack.sim().charges().await.len();
 
     let job = first["job_id"].as_str().unwrap_or_default();
-    let job = admin
-        .get(&format!("/api/image-gen/jobs/{job}?instance_id=resting"))
-        .await;
+    let job = admin.request("GET", &format!("/api/image-gen/jobs/{job}"));
+    let job = admin.send(job.header("x-instance-id", "resting")).await;
     assert_eq!(job.status, 200, "{}", job.json());
     assert_eq!(job.json()["state"], "succeeded");
     let url = first["images"][0]["url"].as_str().unwrap_or_default();
