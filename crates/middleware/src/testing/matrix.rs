@@ -78,7 +78,7 @@ pub enum Kind {
     ProjectKey,
     /// A session; the own one is of the caller's key.
     Session,
-    /// Something else that belongs to an organization.
+    /// Something else that belongs to an instance.
     Thing,
 }
 
@@ -88,8 +88,8 @@ impl Kind {
         use Place::{Beside, Foreign, Missing, Nowhere, Own, Sibling};
         match self {
             Kind::Nothing => &[Nowhere],
-            Kind::Organization | Kind::Member | Kind::Thing => &[Own, Foreign, Missing],
-            Kind::Instance | Kind::User | Kind::Key | Kind::Session => {
+            Kind::Organization | Kind::Member => &[Own, Foreign, Missing],
+            Kind::Instance | Kind::User | Kind::Key | Kind::Session | Kind::Thing => {
                 &[Own, Sibling, Foreign, Missing]
             }
             Kind::Project | Kind::ProjectKey => &[Own, Beside, Sibling, Foreign, Missing],

@@ -67,6 +67,17 @@ fn target(auth: &AuthContext, key: Option<&KeyView>) -> Result<Target> {
     })
 }
 
+/// A key that is restricted to instances reaches the keys of their projects only.
+///
+/// # Errors
+/// 403 `forbidden`.
+fn check_reaches(bounds: &Bounds, key: &KeyView) -> Result<()> {
+    match (&bounds.instance_ids, &key.instance_id) {
+        (Some(own), Some(of_project)) if !own.contains(of_project) => Err(fields::no_access()),
+        _ => Ok(()),
+    }
+}
+
 /// Nobody gets a key with more scopes than his own; `*` counts as what the owner's role makes of it.
 ///
 /// # Errors

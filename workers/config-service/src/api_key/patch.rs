@@ -1,6 +1,8 @@
 //! `PATCH /api-key/{key_id}`: another name, or less than before.
 
-use super::{check_grantable, check_instance_ids, check_live, check_times, shown, target};
+use super::{
+    check_grantable, check_instance_ids, check_live, check_reaches, check_times, shown, target,
+};
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
 use crate::change::{Audited, Body, Change, Decision, Demand, Outcome};
@@ -17,7 +19,7 @@ use middleware::{Context, IfMatch, Path, Presented, parse_json};
 use platform::{Ports, Statement};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use store::control::api_keys::{self, KeyView, Narrowed};
+use store::control::api_keys::{self, Bounds, KeyView, Narrowed};
 use store::control::audit::ChainOf;
 
 /// The members that can be changed.
@@ -129,6 +131,7 @@ impl Change for PatchApiKey {
         vec![
             api_keys::by_id(&self.key_id),
             api_keys::grantable(&caller.key.key_id, &self.instance_ids),
+            api_keys::bounds(&caller.key.key_id),
         ]
     }
 
@@ -138,6 +141,7 @@ impl Change for PatchApiKey {
 
     fn decide(&self, decision: &Decision<'_>) -> Result<Outcome> {
         let key = KeyView::read(&decision.rows(0))?.ok_or_else(fields::missing)?;
+        check_reaches(&Bounds::read(&decision.rows(2))?, &key)?;
         let now = decision.now;
         let patch = self.body.0.as_ref().map_err(Clone::clone)?;
         check_grantable(decision.auth, key.org_id.as_ref(), &decision.rows(1))?;
@@ -185,7 +189,7 @@ impl Change for PatchApiKey {
 
 /// Renames or narrows a key, and its sessions with it; a merge patch.
 ///
-/// 1. Own user's key, or an administrator over user or project (404, 403), scope `keys:write` (403).
+/// 1. Own user's key, or an administrator over user or project whose key reaches its instance (404, 403), scope `keys:write` (403).
 /// 2. Instances that the caller may use (404, 403).
 /// 3. `name`, `scopes`, `instance_ids`, `expires_at` and nothing else (400).
 /// 4. The version that was read (428, 412).

@@ -1,6 +1,6 @@
 //! `DELETE /api-key/{key_id}`.
 
-use super::{shown, target};
+use super::{check_reaches, shown, target};
 use crate::abuse::AbuseGuard;
 use crate::answer::Answer;
 use crate::change::{Audited, Change, Decision, Demand, Outcome};
@@ -15,7 +15,7 @@ use middleware::{Context, IfMatch, Path, Presented, Query};
 use platform::{Ports, Statement};
 use serde::Deserialize;
 use serde_json::json;
-use store::control::api_keys::{self, KeyView};
+use store::control::api_keys::{self, Bounds, KeyView};
 use store::control::audit::ChainOf;
 
 /// Everywhere else a revoked key may be accepted this much longer, in milliseconds: the life of a verdict.
@@ -56,8 +56,11 @@ impl Change for RevokeApiKey {
         String::new()
     }
 
-    fn reads(&self, _caller: &Presented, _now: Timestamp) -> Vec<Statement> {
-        vec![api_keys::by_id(&self.key_id)]
+    fn reads(&self, caller: &Presented, _now: Timestamp) -> Vec<Statement> {
+        vec![
+            api_keys::by_id(&self.key_id),
+            api_keys::bounds(&caller.key.key_id),
+        ]
     }
 
     fn target(&self, decision: &Decision<'_>) -> Result<Target> {
@@ -66,6 +69,7 @@ impl Change for RevokeApiKey {
 
     fn decide(&self, decision: &Decision<'_>) -> Result<Outcome> {
         let key = KeyView::read(&decision.rows(0))?.ok_or_else(fields::missing)?;
+        check_reaches(&Bounds::read(&decision.rows(1))?, &key)?;
         let query = self.query.as_ref().map_err(Clone::clone)?;
         let reason = query
             .reason
@@ -108,7 +112,7 @@ impl Change for RevokeApiKey {
 
 /// Revokes a key for good; repeatable.
 ///
-/// 1. Own key, or an administrator over it (404, 403), scope `keys:write` (403).
+/// 1. Own key, or an administrator over it whose key reaches the project's instance (404, 403), scope `keys:write` (403).
 /// 2. `reason` (400).
 /// 3. Not the key that the caller's session acts as (409).
 ///

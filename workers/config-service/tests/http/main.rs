@@ -8,6 +8,7 @@ mod bad_input;
 mod bad_keys;
 mod bootstrap;
 mod budgets;
+mod callers;
 mod canary;
 mod colleagues;
 mod edits;

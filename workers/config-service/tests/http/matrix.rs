@@ -61,7 +61,7 @@ pub(crate) async fn prepare(
 }
 
 /// A house in which the recipe can be carried out there.
-async fn house_for(
+pub(crate) async fn house_for(
     recipe: &Recipe,
     place: Place,
     values: &BTreeMap<&'static str, String>,

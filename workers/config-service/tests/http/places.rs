@@ -22,7 +22,8 @@ INSERT INTO api_keys (key_id, user_id, kind, parent_key_id, name, key_hash, pepp
   FROM api_keys WHERE user_id IS NOT NULL AND revoked_at IS NULL AND expires_at IS NULL;
 INSERT INTO price_overrides (price_id, org_id, instance_id, provider, model, row, valid_from, created_by, created_at) VALUES
   ('0198f0a5-0000-7000-8000-000000000001', '0198f0a0-0000-7000-8000-000000000001', 'development', 'ideogram', 'own', '{}', '2034-11-21T09:00:00.000Z', 'seed', '2025-11-21T09:00:00.000Z'),
-  ('0198f0a5-0000-7000-8000-000000000002', '0198f0a0-0000-7000-8000-000000000002', 'foreign', 'ideogram', 'foreign', '{}', '2034-11-21T09:00:00.000Z', 'seed', '2025-11-21T09:00:00.000Z');
+  ('0198f0a5-0000-7000-8000-000000000002', '0198f0a0-0000-7000-8000-000000000002', 'foreign', 'ideogram', 'foreign', '{}', '2034-11-21T09:00:00.000Z', 'seed', '2025-11-21T09:00:00.000Z'),
+  ('0198f0a5-0000-7000-8000-000000000003', '0198f0a0-0000-7000-8000-000000000001', 'production', 'ideogram', 'sibling', '{}', '2034-11-21T09:00:00.000Z', 'seed', '2025-11-21T09:00:00.000Z');
 INSERT INTO worker_registry (name, instance_id, version, git_sha, url, registered_at, created_at)
   SELECT 'image-gen', instance_id, '1.0.0', 'ab12cd3', 'https://' || instance_id || '.example.com', '2025-11-21T09:00:00.000Z', '2025-11-21T09:00:00.000Z' FROM instances;
 ";
@@ -145,7 +146,7 @@ pub(crate) fn values(who: Who, kind: Kind, place: Place) -> Option<BTreeMap<&'st
         ("user_id", user),
         ("session_id", session),
         ("key_id", key),
-        ("price_id", pick(&price(1), &price(1), &price(2), &price(9))),
+        ("price_id", pick(&price(1), &price(3), &price(2), &price(9))),
     ]))
 }
 

@@ -170,7 +170,7 @@ const ARMS: [&str; 5] = [
      WHERE ((w.role = 'superadmin' AND ?4 IS NULL) OR (w.role IS NULL AND k.key_id = w.key_id))",
     "CROSS JOIN users m ON m.org_id = w.org_id AND (?4 IS NULL OR m.user_id = ?4) \
      CROSS JOIN api_keys k INDEXED BY api_keys_of_user ON k.user_id = m.user_id WHERE w.role = 'admin'",
-    "CROSS JOIN instances n ON n.org_id = w.org_id CROSS JOIN projects q ON q.instance_id = n.instance_id AND (?5 IS NULL OR q.project_id = ?5) \
+    "CROSS JOIN instances n ON n.org_id = w.org_id AND (w.reach IS NULL OR n.instance_id IN (SELECT value FROM json_each(w.reach))) CROSS JOIN projects q ON q.instance_id = n.instance_id AND (?5 IS NULL OR q.project_id = ?5) \
      CROSS JOIN api_keys k INDEXED BY api_keys_of_project ON k.project_id = q.project_id WHERE w.role = 'admin'",
 ];
 
@@ -178,8 +178,8 @@ const ARMS: [&str; 5] = [
 const STATE: &str = "CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.expires_at <= ?8 THEN 'expired' WHEN NOT owner_active THEN 'orphaned' \
     WHEN k.prev_expires_at > ?8 THEN 'rotating' WHEN k.expires_at <= ?9 THEN 'expiring' ELSE 'active' END";
 
-/// The keys that the caller may see, newest first, `limit` at most: an administrator those of the organization, a user
-/// its own, a project key itself.
+/// The keys that the caller may see, newest first, `limit` at most: an administrator those of the organization (with a
+/// restricted key, of projects in its instances only), a user its own, a project key itself.
 pub fn list(caller: &KeyId, filter: &ListFilter, now: Timestamp, limit: i64) -> Statement {
     let (created_at, key_id) = filter.before();
     let (edge, bound) = if filter.narrows() {
@@ -211,7 +211,7 @@ pub fn list(caller: &KeyId, filter: &ListFilter, now: Timestamp, limit: i64) -> 
     let status = filter.status.map(KeyState::as_str);
     Statement {
         sql: format!(
-            "WITH who AS (SELECT c.key_id, c.user_id, c.project_id, v.role, v.org_id FROM api_keys c LEFT JOIN users v ON v.user_id = c.user_id WHERE c.key_id = ?1){edge}, \
+            "WITH who AS (SELECT c.key_id, c.instance_ids AS reach, c.user_id, c.project_id, v.role, v.org_id FROM api_keys c LEFT JOIN users v ON v.user_id = c.user_id WHERE c.key_id = ?1){edge}, \
              every AS (SELECT k.key_id FROM api_keys k INDEXED BY api_keys_listed {OWNERS} WHERE k.kind = 'key' \
                AND (k.created_at, k.key_id) < ((SELECT iif(w.role = 'superadmin' AND ?4 IS NULL AND ?5 IS NULL, ?2, '') FROM who w), ?3) {bound} AND {wanted} ORDER BY k.created_at DESC, k.key_id DESC LIMIT ?10) \
              {} ORDER BY created_at DESC, key_id DESC LIMIT ?10",
