@@ -197,3 +197,21 @@ export async function shareOfOneColour(page: Page, file?: string): Promise<numbe
     return Math.max(...counts.values()) / counted;
   }, picture);
 }
+
+/** Buttons and fields of the open dialog that cannot be brought under the pointer: outside of the window, or beneath something. */
+export async function unreachable(page: Page): Promise<string[]> {
+  return page.getByRole("dialog").last().evaluate((dialog) => {
+    const faults: string[] = [];
+    for (const control of dialog.querySelectorAll("button, input, textarea, select, a[href]")) {
+      if (!control.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+      control.scrollIntoView({ block: "center", inline: "nearest" });
+      const { left, top, right, bottom } = control.getBoundingClientRect();
+      const told = control.outerHTML.replaceAll(/\s+/g, " ").slice(0, 140);
+      if (left < -0.5 || right > innerWidth + 0.5 || top < -0.5 || bottom > innerHeight + 0.5) faults.push(`outside of the window: ${told}`);
+      const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+      const label = control.closest("label");
+      if (hit === null || !(control.contains(hit) || label?.contains(hit) === true)) faults.push(`beneath something: ${told}`);
+    }
+    return faults;
+  });
+}
