@@ -1,6 +1,7 @@
 // `POST /mode?is=pass|fail|throw|hang` says what happens to every other request; `GET /mode` tells it, how many requests
 // came since the mode was set, and how many bytes the last of them were answered with. Memory of the one isolate is enough:
-// a stack is one process. `POST /jobs` puts its body into the queue `jobs`, as the limiter's objects do.
+// a stack is one process. `POST /jobs` puts its body into the queue `jobs`, as the limiter's objects do. What comes to
+// `/bare/..` goes on to config-service without props, as from public HTTP, and what comes to `/caller/..` with them.
 const REMEMBERED = 100;
 let mode = "pass";
 let calls = 0;
@@ -24,6 +25,11 @@ export default {
     if (url.pathname === "/jobs" && request.method === "POST") {
       await env.JOBS.send(await request.text(), { contentType: "text" });
       return Response.json({ sent: true });
+    }
+    const [, way, rest] = /^\/(bare|caller)(\/.*)$/.exec(url.pathname) ?? [];
+    if (way !== undefined) {
+      const target = way === "bare" ? env.CONFIG_SERVICE_BARE : env.CONFIG_SERVICE;
+      return target.fetch(new Request(new URL(rest + url.search, url), request));
     }
     calls += 1;
     switch (mode) {

@@ -50,6 +50,8 @@ pub struct Artifact {
     pub features: Vec<String>,
     /// Folder of the result inside `dir`.
     pub out: &'static str,
+    /// Whether the module goes through wasm-opt, which takes as long as the compiler.
+    pub optimized: bool,
 }
 
 /// What is known about a finished build.
@@ -72,10 +74,11 @@ impl Artifact {
             dir: worker.dir.clone(),
             features: Vec::new(),
             out: "build",
+            optimized: true,
         }
     }
 
-    /// The build with test routes, never shipped.
+    /// The build with test routes, never shipped, so nobody counts its bytes.
     pub fn probe(layout: &Layout) -> Self {
         Self {
             name: PROBE.to_owned(),
@@ -83,6 +86,7 @@ impl Artifact {
             dir: layout.at("workers").join(PROBED),
             features: vec!["test-routes".to_owned()],
             out: "build.probe",
+            optimized: false,
         }
     }
 
@@ -160,6 +164,7 @@ fn build_one(tools: &Tools, artifact: &Artifact, inputs: &str, target: &Path) ->
         .current_dir(&artifact.dir)
         .arg("--release")
         .args(panic_unwind.then_some("--panic-unwind"))
+        .args((!artifact.optimized).then_some("--no-opt"))
         .args(["--out-dir", &staging])
         .env("CARGO_TARGET_DIR", target)
         .env("RUSTFLAGS", RUSTFLAGS)

@@ -3,8 +3,10 @@
 //! 1. for each seeded point and provider kind, a generation is started, the runtime is killed at that point and started
 //!    again on the same state; 2. every accepted generation ends, and with its picture where the provider's job id had
 //!    been recorded; 3. the simulator's ledger shows at most one charge a generation; 4. no place in flight is left
-//!    after the leases; 5. a client that disconnects loses nothing.
+//!    after the leases; 5. a client that disconnects loses nothing, whether its provider makes a job of it or answers in
+//!    one exchange.
 
+use api_types::{JobId, JobState};
 use e2e::{Client, Options, Stack, asked_for, seeded_point, seeded_points, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -208,4 +210,53 @@ async fn a_client_that_disconnects_loses_nothing() {
     .await;
     assert_eq!(stack.sim().charges().await.len(), 3);
     assert!(stack.sim().duplicates().await.is_empty());
+}
+
+/// A client leaves while its provider, which answers in one exchange, is drawing. A quick call is made by the invocation that
+/// the client has left, a slow one by the queue consumer from the start (by its quality): that one may take longer than
+/// the 30 s that the platform leaves to such an invocation.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_disconnects_from_a_synchronous_provider_loses_nothing() {
+    let stack = Stack::start(Options::default());
+    let admin = stack.admin();
+    let sql =
+        |prompt: &str| format!("SELECT job_id, state FROM attempts WHERE job LIKE '%{prompt}%'");
+    for (quality, drawing_s) in [("low", 10), ("high", 45)] {
+        let tag = format!("sync-{quality}");
+        let prompt = format!("sim:once={tag} sim:slow={drawing_s}s a client that leaves");
+        let body = json!({
+            "prompt": prompt, "instance_id": "development", "provider": "openai", "quality": quality,
+            "fallback": "none",
+        });
+        let request = admin.request("POST", "/api/image-gen/generate").json(&body);
+        let client = admin.clone();
+        let waiting = tokio::spawn(async move { client.try_send(request).await });
+        let paid = || async {
+            let charges = stack.sim().charges().await;
+            charges.into_iter().find(|it| it["tag"] == tag.as_str())
+        };
+        // The simulator charges when it begins to draw.
+        until("the provider to draw", 60, paid).await;
+        assert!(!waiting.is_finished(), "the answer was there already");
+        waiting.abort();
+        let left = stack.object_rows(&sql(&prompt)).concat();
+        assert_eq!(left.get(1).map(String::as_str), Some("held"), "{left:?}");
+
+        let job = admin
+            .ended(&JobId::parse(&left[0]).expect("an id"), 90)
+            .await;
+        assert_eq!(job.state, JobState::Succeeded, "{job:?}");
+        let made = job.result.expect("what would have been answered");
+        let picture = stack.client("").get(&made.image_url).await;
+        assert_eq!(picture.status, 200, "{made:?}");
+        assert!(image::load_from_memory(&picture.bytes).is_ok());
+        let charge = paid().await.expect("it stays charged");
+        assert_eq!(charge["answered"], true, "somebody was there to take it");
+        assert_eq!(charge["usd_micros"].as_i64(), made.cost_usd_micros);
+    }
+    assert_eq!(stack.sim().charges().await.len(), 2);
+    assert!(stack.sim().duplicates().await.is_empty());
+    let open = "SELECT job_id, state FROM attempts WHERE state <> 'settled'";
+    let open = stack.object_rows(open);
+    assert!(open.is_empty(), "a lease is left: {open:?}");
 }

@@ -2,8 +2,9 @@
 //!
 //! 1. in a session folder of its own, so that nobody's own session is touched, it gets ready and prints its screen; 2. a
 //!    second start there is refused while it runs; 3. one sample image is made in the background; 4. the commands of the
-//!    screen make a picture; 5. Ctrl-C ends it: no process of it is left; 6. started again there, it adds no sample; 7. nor
-//!    with `--empty` in a folder where there is none.
+//!    screen make a picture; 5. Ctrl-C ends it: no process of it is left; 6. started again there, it adds no sample,
+//!    builds nothing, as nothing has changed, and where its port is taken says which one it uses; 7. no sample with
+//!    `--empty` either, in a folder where there is none.
 
 #![expect(
     clippy::expect_used,
@@ -12,11 +13,13 @@
 
 use e2e::{Ledger, until};
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+const PORT: u16 = 18_787;
 /// A code of `cargo x`: refused.
 const REFUSED: i32 = 4;
 
@@ -24,15 +27,35 @@ const REFUSED: i32 = 4;
 struct Dev {
     dir: PathBuf,
     child: Child,
+    /// What it tells beside its screen.
+    told: Receiver<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// When each file of the workers' builds was written.
+fn builds() -> Vec<(PathBuf, SystemTime)> {
+    let workers = std::fs::read_dir(root().join("workers")).expect("a folder");
+    let mut files: Vec<(PathBuf, SystemTime)> = workers
+        .flatten()
+        .filter_map(|worker| std::fs::read_dir(worker.path().join("build")).ok())
+        .flat_map(Iterator::flatten)
+        .filter_map(|file| Some((file.path(), file.metadata().ok()?.modified().ok()?)))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "a session needs builds");
+    files
 }
 
 fn dev(dir: &Path) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root();
     let binary = std::env::var("SWITCHYARD_SCRIPTS")
         .map_or_else(|_| root.join("target/debug/scripts"), PathBuf::from);
     let mut command = Command::new(binary);
     command
-        .args(["dev", "--port", "18787"])
+        .args(["dev", "--port", &PORT.to_string()])
         .env("SWITCHYARD_SESSION", dir)
         .env("NO_COLOR", "1")
         .current_dir(root)
@@ -40,21 +63,27 @@ fn dev(dir: &Path) -> Command {
     command
 }
 
+/// The lines that come there, read all the time.
+fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // Nobody listens any more; it must be able to write all the same.
+            drop(sender.send(line));
+        }
+    });
+    lines
+}
+
 impl Dev {
     fn start(dir: PathBuf, arguments: &[&str]) -> (Self, Receiver<String>) {
         let mut command = dev(&dir);
-        command.args(arguments).stdout(Stdio::piped());
+        command.args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
-        let stdout = child.stdout.take().expect("piped");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        (Self { dir, child }, lines)
+        let lines = lines_of(child.stdout.take().expect("piped"));
+        let told = lines_of(child.stderr.take().expect("piped"));
+        (Self { dir, child, told }, lines)
     }
 
     /// What Ctrl-C does.
@@ -149,10 +178,22 @@ async fn the_first_command_of_the_readme_serves_what_its_screen_says() {
     assert!(left.is_empty(), "{left:?}");
 
     // What a sample would need, a picture made after it needs too.
+    let built = builds();
+    let taken = TcpListener::bind(("127.0.0.1", PORT)).expect("it has ended, so its port is free");
     let (mut again, lines) = Dev::start(dir.clone(), &[]);
-    paste(&dir, &screen(&lines));
+    let pasted = screen(&lines);
+    let told: Vec<String> = again.told.try_iter().collect();
+    let next = format!("port {PORT} is taken; using {}", PORT + 1);
+    assert!(told.iter().any(|line| line.ends_with(&next)), "{told:?}");
+    assert!(
+        pasted.concat().contains(&format!(":{}", PORT + 1)),
+        "{pasted:?}"
+    );
+    drop(taken);
+    paste(&dir, &pasted);
     again.has_images(&[sample, pasted_one, pasted_one]).await;
     again.end().await;
+    assert_eq!(builds(), built, "nothing had changed");
 
     let (mut empty, lines) = Dev::start(dir.join("empty"), &["--empty"]);
     paste(&dir, &screen(&lines));

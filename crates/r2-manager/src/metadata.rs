@@ -1,7 +1,7 @@
 //! What is written beside an image, so that an object found alone can be explained and adopted.
 
 use api_types::{
-    ImageId, InstanceId, JobId, LeaseId, ProjectId, ProviderName, Timestamp, Visibility,
+    CostBasis, ImageId, InstanceId, JobId, LeaseId, ProjectId, ProviderName, Timestamp, Visibility,
 };
 use std::fmt::Write as _;
 
@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 pub const MAX_METADATA_BYTES: usize = 8_192;
 /// The prompt is cut before it is encoded.
 const MAX_PROMPT_CHARS: usize = 512;
+
+/// Name of the revised prompt, which is encoded and cut like the prompt.
+pub const REVISED_PROMPT: &str = "revised_prompt";
 
 /// The facts about one image that are known before its bytes.
 #[derive(Clone, Debug)]
@@ -37,8 +40,14 @@ pub struct ImageMetadata<'a> {
     pub visibility: Visibility,
     /// What the attempt cost, in micro-dollars.
     pub cost_usd_micros: Option<i64>,
+    /// How that is known; `None` where the provider has not told yet.
+    pub cost_basis: Option<CostBasis>,
     /// Images that the attempt stores in all: tells whether a set found later is complete.
     pub images: u32,
+    /// Images beside them that the provider kept back, as far as that is known.
+    pub withheld: u32,
+    /// What the provider made of the prompt, as far as that is known; cut and percent-encoded.
+    pub revised_prompt: Option<&'a str>,
 }
 
 impl ImageMetadata<'_> {
@@ -73,13 +82,24 @@ impl ImageMetadata<'_> {
         if let Some(cost) = self.cost_usd_micros {
             pairs.push(("cost_usd_micros".to_owned(), cost.to_string()));
         }
+        if let Some(basis) = self.cost_basis {
+            pairs.push(("cost_basis".to_owned(), basis.as_str().to_owned()));
+        }
+        if self.withheld > 0 {
+            pairs.push(("withheld".to_owned(), self.withheld.to_string()));
+        }
+        if let Some(revised) = self.revised_prompt {
+            // At most 12 bytes a character, so this always fits.
+            let text = percent_encoded(&first_chars(revised), usize::MAX);
+            pairs.push((REVISED_PROMPT.to_owned(), text));
+        }
         let taken: usize = pairs
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
         let room = MAX_METADATA_BYTES.saturating_sub(taken + "prompt".len());
-        let prompt: String = self.prompt.chars().take(MAX_PROMPT_CHARS).collect();
-        pairs.push(("prompt".to_owned(), percent_encoded(&prompt, room)));
+        let prompt = percent_encoded(&first_chars(self.prompt), room);
+        pairs.push(("prompt".to_owned(), prompt));
         pairs
     }
 }
@@ -90,6 +110,27 @@ fn visibility_word(visibility: Visibility) -> &'static str {
         Visibility::Public => "public",
         Visibility::Private => "private",
     }
+}
+
+/// A text as it was before it went into metadata; `None` for one that was not written by [`ImageMetadata::to_pairs`].
+pub fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn first_chars(text: &str) -> String {
+    text.chars().take(MAX_PROMPT_CHARS).collect()
 }
 
 fn cut(text: &str, max_bytes: usize) -> &str {
@@ -122,6 +163,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn pairs(prompt: &str, model: &str) -> Vec<(String, String)> {
+        pairs_of(prompt, model, None)
+    }
+
+    fn pairs_of(prompt: &str, model: &str, revised: Option<&str>) -> Vec<(String, String)> {
         ImageMetadata {
             instance_id: &InstanceId::parse("production").unwrap(),
             project_id: None,
@@ -135,7 +180,10 @@ mod tests {
             seed: Some(7),
             visibility: Visibility::Private,
             cost_usd_micros: Some(60_000),
+            cost_basis: revised.map(|_| CostBasis::Reported),
             images: 1,
+            withheld: revised.map_or(0, |_| 2),
+            revised_prompt: revised,
         }
         .to_pairs()
     }
@@ -167,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_provider_told_is_beside_it() {
+        let pairs = pairs_of("a cat", "m", Some("ein Kätzchen, 100%"));
+        let value = |name: &str| pairs.iter().find(|pair| pair.0 == name).map(|it| &*it.1);
+        assert_eq!(value("cost_basis"), Some("reported"));
+        assert_eq!(value("withheld"), Some("2"));
+        let revised = value(REVISED_PROMPT).unwrap();
+        assert_eq!(revised, "ein%20K%C3%A4tzchen%2C%20100%25");
+        assert_eq!(decoded(revised).as_deref(), Some("ein Kätzchen, 100%"));
+        for broken in ["%", "%4", "%zz", "%FF", "a%2"] {
+            assert_eq!(decoded(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
     fn a_long_prompt_is_cut_to_512_characters_first() {
         let pairs = pairs(&"x".repeat(5_000), "m");
         assert_eq!(pairs.last().unwrap().1.len(), 512);
@@ -175,7 +237,9 @@ mod tests {
     proptest! {
         #[test]
         fn metadata_is_ascii_and_fits(prompt in "\\PC{0,700}", model in "\\PC{0,400}") {
-            let pairs = pairs(&prompt, &model);
+            let pairs = pairs_of(&prompt, &model, Some(&prompt));
+            let revised = pairs.iter().find(|pair| pair.0 == REVISED_PROMPT).and_then(|pair| decoded(&pair.1));
+            prop_assert_eq!(revised, Some(first_chars(&prompt)));
             let size: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
             prop_assert!(size <= MAX_METADATA_BYTES);
             prop_assert!(pairs.iter().all(|(_, value)| value.bytes().all(|b| b.is_ascii_graphic() || b == b' ')));

@@ -6,6 +6,7 @@
 pub mod bindings;
 pub mod documents;
 pub mod edges;
+pub mod lines;
 pub mod migrations;
 pub mod npm;
 pub mod pins;
@@ -55,6 +56,7 @@ pub fn problems(layout: &Layout) -> Result<Vec<String>> {
     take(migrations::all(layout));
     take(pins::all(&versions, &read));
     take(npm::all(layout, &read));
+    let mut sources = Vec::new();
     for file in tracked(layout)? {
         let path = layout.at(&file);
         // Deleted but not yet committed.
@@ -65,8 +67,14 @@ pub fn problems(layout: &Layout) -> Result<Vec<String>> {
         if let Ok(text) = String::from_utf8(bytes) {
             take(Ok(texts::problems(&file, &text)));
             take(Ok(web::problems(&file, &text)));
+            sources.push((file, text));
         }
     }
+    take(Ok(lines::problems(
+        sources
+            .iter()
+            .map(|(file, text)| (file.as_str(), text.as_str())),
+    )));
     problems.sort();
     problems.dedup();
     Ok(problems)
@@ -147,6 +155,7 @@ mod tests {
         std::fs::create_dir_all(&out).unwrap();
         std::fs::write(out.join(MODULE), bytes).unwrap();
         Artifact {
+            optimized: true,
             name: name.into(),
             package: name.into(),
             dir: dir.join(name),

@@ -1,6 +1,6 @@
 //! Rules about single files: length, unfinished marks, secrets, machine paths, sleeping tests.
 
-/// Lines of a Rust file before its tests.
+/// The most lines of a Rust file before its tests.
 const MAX_LINES: usize = 700;
 /// The only key that may stand in a file: the pinned vector of the key format.
 const PINNED_KEY: &str = "sy_4fGh7kQ2mZ0a_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn0akblb";
@@ -34,12 +34,16 @@ fn too_long(file: &str, text: &str) -> Option<String> {
     if file.contains("/tests/") {
         return None;
     }
-    let lines = text
-        .lines()
-        .take_while(|line| !line.starts_with("#[cfg(test)]"))
-        .count();
+    let lines = lines_before_tests(text);
     (lines > MAX_LINES)
         .then(|| format!("{file}: {lines} lines before its tests, at most {MAX_LINES}"))
+}
+
+/// Lines of a Rust file before its tests.
+pub(super) fn lines_before_tests(text: &str) -> usize {
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .count()
 }
 
 /// A test that waits for a time instead of a state.

@@ -1,10 +1,11 @@
 //! Names of bindings and variables, and what is made from them. The only file that knows them.
 
+use crate::Storage;
 use crate::deps::{Deps, Health};
 use platform::{Ops, PortError};
 use platform_workers::{
-    ConsoleLevel, WorkerClock, WorkerDatabase, WorkerPorts, WorkerQueue, WorkerRandom,
-    WorkerStorage, console_log, var, version_id,
+    ConsoleLevel, WorkerClock, WorkerDatabase, WorkerPorts, WorkerQueue, WorkerRandom, console_log,
+    var, version_id,
 };
 use rate_limiter::{LimiterObject, Tuning};
 use worker::{Context, Env, State};
@@ -20,7 +21,7 @@ pub(crate) const LIMITERS: &str = "RATE_LIMITER";
 
 /// The limiter object over the ports of Workers.
 pub(crate) type Limiter =
-    LimiterObject<WorkerStorage, WorkerDatabase, WorkerQueue, WorkerClock, WorkerRandom>;
+    LimiterObject<Storage, WorkerDatabase, WorkerQueue, WorkerClock, WorkerRandom>;
 
 /// Log lines go to the console, from where the platform takes them.
 pub(crate) fn start_logging(env: &Env) {
@@ -68,7 +69,7 @@ pub(crate) fn limiter(state: &State, env: &Env) -> Result<Limiter, PortError> {
     let ports = WorkerPorts::of_object(env, state, Ops::default());
     let environment = var(env, "ENVIRONMENT").unwrap_or_else(|| "production".to_owned());
     Ok(LimiterObject::new(
-        WorkerStorage::new(state)?,
+        Storage::new(state)?,
         ports.database(DATABASE)?,
         ports.queue(QUEUE)?,
         ports.clock(),

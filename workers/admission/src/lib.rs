@@ -4,6 +4,8 @@ mod bindings;
 mod deps;
 mod limiter_do;
 #[cfg(feature = "test-routes")]
+mod panicking;
+#[cfg(feature = "test-routes")]
 mod probe;
 #[cfg(feature = "test-routes")]
 mod probe_service;
@@ -13,6 +15,10 @@ pub use deps::{Deps, Health};
 pub use limiter_do::RateLimiter;
 pub use routes::{OPENAPI, routes};
 
+#[cfg(feature = "test-routes")]
+use panicking::PanickingStorage as Storage;
+#[cfg(not(feature = "test-routes"))]
+use platform_workers::WorkerStorage as Storage;
 use worker::{Context, Env, Result, event};
 
 /// The fetch event.

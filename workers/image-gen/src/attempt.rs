@@ -286,13 +286,16 @@ impl<P: Ports> Attempt<'_, P> {
         credentials::report(self.deps, &way.opened(), outcome, self.lease.context());
     }
 
-    pub(crate) fn shelf(&self, cost_usd_micros: Option<i64>, images: u32) -> Shelf<'_> {
+    /// For so many images of which nothing is known yet but what they should cost.
+    pub(crate) fn shelf(&self, images: u32) -> Shelf<'_> {
         Shelf {
             job: self.job,
             candidate: self.candidate,
             lease_id: &self.lease.lease_id,
-            cost_usd_micros,
+            cost_usd_micros: self.candidate.estimate_usd_micros,
+            cost_basis: None,
             images,
+            withheld: 0,
         }
     }
 
@@ -317,7 +320,7 @@ impl<P: Ports> Attempt<'_, P> {
             )));
         };
         let wanted = u32::try_from(self.job.image_ids.len()).unwrap_or(u32::MAX);
-        let shelf = self.shelf(self.candidate.estimate_usd_micros, wanted);
+        let shelf = self.shelf(wanted);
         let targets = self.deps.buckets.in_order(&self.job.bucket);
         let started_ms = self.deps.clock.now_ms();
         let mut permit = SubmitPermit::from_lease(grant);
@@ -327,7 +330,7 @@ impl<P: Ports> Attempt<'_, P> {
                     let now = Timestamp(self.deps.clock.now_ms());
                     // An image without an id cannot be told from another one.
                     let image_id = shelf.image_id(index)?;
-                    Some(shelf.options(&image_id, None, now))
+                    Some(shelf.options(&image_id, None, None, now))
                 });
             let submission = self
                 .lease

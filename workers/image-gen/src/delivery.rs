@@ -43,7 +43,14 @@ impl<P: Ports> Attempt<'_, P> {
             .filter(|image| image.state == ImageState::Ready)
             .collect();
         let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
-        let shelf = self.shelf(result.cost.usd_micros, count);
+        let withheld = |image: &&ImageResult| image.state == ImageState::Withheld;
+        let withheld = result.images.iter().filter(withheld).count();
+        let shelf = Shelf {
+            cost_usd_micros: result.cost.usd_micros,
+            cost_basis: Some(result.cost.basis),
+            withheld: u32::try_from(withheld).unwrap_or(u32::MAX),
+            ..self.shelf(count)
+        };
         let mut storing = Vec::with_capacity(ready.len());
         for image in ready {
             let placed = self.store_one(way, &shelf, image, &blobs, job_ref.as_ref());

@@ -14,7 +14,7 @@ use api_types::{
 };
 use futures_util::StreamExt;
 use platform::{ObjectInfo, ObjectStore, PortError, Ports};
-use r2_manager::{Prober, UploadResult, belongs_to, image_key_prefix};
+use r2_manager::{Prober, REVISED_PROMPT, UploadResult, belongs_to, decoded, image_key_prefix};
 use ring::digest::{Context, SHA256};
 use std::fmt::Write as _;
 
@@ -68,6 +68,7 @@ impl<P: Ports> Search<'_, P> {
             usize::try_from(n).unwrap_or(usize::MAX)
         });
         let cost_usd_micros = number("cost_usd_micros").or(self.candidate.estimate_usd_micros);
+        let withheld = number("withheld").map_or(0, |n| u32::try_from(n).unwrap_or(0));
         let check = self
             .job
             .request
@@ -75,19 +76,21 @@ impl<P: Ports> Search<'_, P> {
             .unwrap_or(self.config.edited.quality_check);
         let mut produced = Produced {
             images: Vec::new(),
-            withheld: 0,
+            withheld,
             warnings: Vec::new(),
             rejected: false,
             cost_usd_micros,
-            cost_basis: CostBasis::Table,
+            cost_basis: first.basis().unwrap_or(CostBasis::Table),
             tokens: None,
             usage: None,
             generation_ms: None,
         };
         for (index, id) in (0..).zip(&self.job.image_ids) {
             match self.image(&objects, id).await? {
-                Some((stored, seed)) => {
-                    let found = self.shelf().stored(id, seed, None, stored, check);
+                Some((object, stored)) => {
+                    let seed = object.info.meta("seed").and_then(|seed| seed.parse().ok());
+                    let revised = object.info.meta(REVISED_PROMPT).and_then(decoded);
+                    let found = self.shelf().stored(id, seed, revised, stored, check);
                     produced.rejected |=
                         !found.warnings.is_empty() && check == QualityCheck::Strict;
                     produced.warnings.extend(found.warnings);
@@ -101,7 +104,14 @@ impl<P: Ports> Search<'_, P> {
             return Ok(None);
         }
         if found >= expected {
-            // The provider gave fewer than were asked for, and said so in an answer that nobody has any more.
+            // The provider gave fewer than were asked for. Where it kept back all others, the objects say so; the rest of
+            // what it told about them stood in an answer that nobody has any more.
+            let all_withheld = found + withheld as usize == self.job.image_ids.len();
+            for warning in &mut produced.warnings {
+                if all_withheld && warning.code == "image_lost" {
+                    "image_withheld".clone_into(&mut warning.code);
+                }
+            }
             produced
                 .warnings
                 .retain(|warning| warning.code != "image_lost");
@@ -115,7 +125,9 @@ impl<P: Ports> Search<'_, P> {
             candidate: self.candidate,
             lease_id: &self.lease.lease_id,
             cost_usd_micros: None,
+            cost_basis: None,
             images: 0,
+            withheld: 0,
         }
     }
 
@@ -143,17 +155,24 @@ impl<P: Ports> Search<'_, P> {
         Ok(objects)
     }
 
-    async fn image(
+    async fn image<'o>(
         &self,
-        objects: &[Object<P::Objects>],
+        objects: &'o [Object<P::Objects>],
         id: &ImageId,
-    ) -> Result<Option<(UploadResult, Option<u64>)>, PortError> {
+    ) -> Result<Option<(&'o Object<P::Objects>, UploadResult)>, PortError> {
         let Some(object) = objects.iter().find(|it| belongs_to(&it.info.key, id)) else {
             return Ok(None);
         };
-        let seed = object.info.meta("seed").and_then(|seed| seed.parse().ok());
         let stored = read_back(object).await?;
-        Ok(stored.map(|stored| (stored, seed)))
+        Ok(stored.map(|stored| (object, stored)))
+    }
+}
+
+impl<S> Object<S> {
+    /// How the cost is known, where its provider had told that before the object was written.
+    fn basis(&self) -> Option<CostBasis> {
+        let word = self.info.meta("cost_basis")?;
+        serde_json::from_value(word.into()).ok()
     }
 }
 

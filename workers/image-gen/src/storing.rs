@@ -6,8 +6,8 @@
 
 use crate::deps::Deps;
 use api_types::{
-    GenerateJob, ImageId, ImageOptions, ImageResult, JobCandidate, LeaseId, QualityCheck,
-    StoredImage, Timestamp, Warning,
+    CostBasis, GenerateJob, ImageId, ImageOptions, ImageResult, JobCandidate, LeaseId,
+    QualityCheck, StoredImage, Timestamp, Warning,
 };
 use platform::{Clock, Ports};
 use provider_adapters::{Accepted, Advice, ImageAdapter, Kind, ProviderError};
@@ -48,8 +48,12 @@ pub struct Shelf<'a> {
     pub lease_id: &'a LeaseId,
     /// What the attempt cost, as far as it is known.
     pub cost_usd_micros: Option<i64>,
+    /// How that is known; `None` where the provider has not told yet.
+    pub cost_basis: Option<CostBasis>,
     /// How many it stores in all.
     pub images: u32,
+    /// How many the provider kept back, as far as that is known.
+    pub withheld: u32,
 }
 
 impl Shelf<'_> {
@@ -63,11 +67,18 @@ impl Shelf<'_> {
     }
 
     /// How the image at that place is stored.
-    pub fn options(&self, image_id: &ImageId, seed: Option<u64>, now: Timestamp) -> StorageOptions {
+    pub fn options(
+        &self,
+        image_id: &ImageId,
+        seed: Option<u64>,
+        revised_prompt: Option<&str>,
+        now: Timestamp,
+    ) -> StorageOptions {
         let caller = &self.job.caller;
         // Whoever may read the bucket may read this, so a key that was pasted into a prompt is not kept here. Before the
         // cut: the rest of a key that was cut would no longer look like one.
         let prompt = logging::redact_tokens(&self.job.request.prompt);
+        let revised_prompt = revised_prompt.map(logging::redact_tokens);
         let metadata = ImageMetadata {
             instance_id: &caller.instance_id,
             project_id: caller.project_id.as_ref(),
@@ -81,7 +92,10 @@ impl Shelf<'_> {
             seed,
             visibility: self.job.visibility,
             cost_usd_micros: self.cost_usd_micros,
+            cost_basis: self.cost_basis,
             images: self.images,
+            withheld: self.withheld,
+            revised_prompt: revised_prompt.as_deref(),
         }
         .to_pairs();
         StorageOptions {
@@ -229,7 +243,7 @@ pub async fn fetch_and_store<P: Ports>(
             body: download.body,
             length_bytes: download.content_length,
         };
-        let options = shelf.options(image_id, result.seed, now);
+        let options = shelf.options(image_id, result.seed, result.revised_prompt.as_deref(), now);
         let stored = upload_image(source, options, target.clone(), deps.clock.clone()).await;
         match stored {
             Ok(stored) => return Ok(stored),

@@ -1,6 +1,7 @@
 /** J6, J13, J15: users, access to instances, keys and sessions. Each test makes what it changes, so order does not matter. */
 import { afterAll, describe } from "vitest";
 import { type App, expect, stack, test } from "./harness";
+import { tabTo } from "./harness/hands";
 
 const unique = (what: string) => `${what}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 6)}`;
 const KEY = /sy_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}/;
@@ -320,7 +321,7 @@ describe("by keyboard alone", () => {
     await createUser(app, email);
     await app.open(`/admin/users?tab=access&q=${encodeURIComponent(email)}`);
     const [first, second] = [app.page.locator('[data-cell="0:0"]'), app.page.locator('[data-cell="0:1"]')];
-    await first.focus();
+    await tabTo(app.page, first);
     await app.page.keyboard.press("ArrowRight");
     expect(await second.evaluate((cell) => cell === document.activeElement)).toBe(true);
     await app.page.keyboard.press("Space");
@@ -337,12 +338,12 @@ describe("by keyboard alone", () => {
     await app.open("/admin/keys");
     await app.page.keyboard.press("n");
     await app.page.getByRole("dialog", { name: "Create key" }).waitFor();
-    await app.page.getByLabel("Name").focus();
+    await tabTo(app.page, app.page.getByLabel("Name"));
     await app.page.keyboard.type(name);
     await app.page.keyboard.press("Control+Enter");
     const shown = app.page.getByRole("dialog", { name: `Key “${name}” created` });
     await shown.waitFor();
-    await shown.getByLabel("I have stored it").focus();
+    await tabTo(app.page, shown.getByLabel("I have stored it"));
     await app.page.keyboard.press("Space");
     await app.page.keyboard.press("Tab");
     await app.page.keyboard.press("Enter");

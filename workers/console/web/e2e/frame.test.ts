@@ -1,6 +1,7 @@
 /** The frame around all pages: roles, address, keyboard, small windows, skew. */
 import { describe } from "vitest";
 import { expect, openApp, closeApp, test } from "./harness";
+import { tabTo } from "./harness/hands";
 import { pages } from "./pages";
 
 describe("roles", () => {
@@ -97,7 +98,7 @@ describe("keyboard", () => {
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("main");
 
     const theme = page.getByRole("button", { name: "Theme" });
-    await theme.focus();
+    await tabTo(page, theme);
     await page.keyboard.press("Enter");
     await page.getByRole("menuitemcheckbox", { name: "Dark" }).waitFor();
     await page.keyboard.press("Escape");
@@ -118,7 +119,7 @@ describe("keyboard", () => {
   test("the sheet opens by ?, holds the focus, and gives it back", async ({ app }) => {
     await app.signIn();
     await app.open("/play");
-    await app.page.getByRole("button", { name: "Theme" }).focus();
+    await tabTo(app.page, app.page.getByRole("button", { name: "Theme" }));
     await app.page.keyboard.press("?");
     const sheet = app.page.getByRole("dialog", { name: "Keyboard shortcuts" });
     await sheet.waitFor();

@@ -2,7 +2,8 @@
 import { describe } from "vitest";
 import type { App } from "./harness";
 import { expect, stack, test } from "./harness";
-import { charges, generate, GENERATE, naturalSize, newTag, open, ready, unique, watchAfter5s } from "./harness/play";
+import { tabTo } from "./harness/hands";
+import { charges, generate, GENERATE, naturalSize, newTag, open, ready, sentKeys, unique, watchAfter5s, whatIsKept } from "./harness/play";
 
 /** Of the right form, and known to nobody. */
 const UNKNOWN_KEY = `sy_wrong0000000_${"A".repeat(43)}2L7pVH`;
@@ -81,11 +82,11 @@ describe("a picture (J2)", () => {
 
   test("by keyboard alone", async ({ app }) => {
     await open(app);
-    await app.page.getByLabel("Prompt").focus();
+    await tabTo(app.page, app.page.getByLabel("Prompt"));
     await app.page.keyboard.type(unique("a quiet harbour"));
     await app.page.keyboard.press("Control+Enter");
     await ready(app);
-    await app.page.getByRole("tab", { name: "Picture" }).focus();
+    await tabTo(app.page, app.page.getByRole("tab", { name: "Picture" }));
     await app.page.keyboard.press("ArrowRight");
     await app.page.keyboard.press("Enter");
     await app.page.getByRole("region", { name: "answer" }).waitFor();
@@ -108,20 +109,35 @@ describe("a failure (J3)", () => {
     await alert.getByText("Meaning").waitFor();
   });
 
-  test("of a wrong key does not end the session", async ({ app }) => {
+  test("of a wrong key does not end the session, and the key that was typed for one request is kept nowhere", async ({ app }) => {
     app.watch.expects(401, /^\/api\//);
     await open(app);
     await app.page.getByRole("button", { name: "Use another key" }).click();
     await app.page.getByLabel("API key").fill(UNKNOWN_KEY);
+    const sent = sentKeys(app);
     await generate(app, unique("a lighthouse"));
     const alert = app.page.getByRole("alert");
     await alert.waitFor();
     expect(await alert.innerText()).toContain("401");
     await app.page.getByText("Nothing was spent.").waitFor();
     expect(await app.page.getByRole("dialog").count()).toBe(0);
-    await app.page.getByLabel("API key").fill("");
+    expect(sent.splice(0), "it was sent, so that what follows tells something").toContain(`Bearer ${UNKNOWN_KEY}`);
+
+    const held = await whatIsKept(app);
+    expect(Number(held["queries"]), "the cache was found").toBeGreaterThan(2);
+    for (const [where, text] of Object.entries(held)) expect(text, where).not.toContain(UNKNOWN_KEY);
+    // Another page and back: the field is the session's again, and nothing is sent with the key any more.
+    await app.page.getByRole("link", { name: "Instances" }).click();
+    await app.page.getByRole("row", { name: "Development" }).waitFor();
+    await app.page.goBack();
+    await app.page.getByText("Using your session").waitFor();
+    for (const [where, text] of Object.entries(await whatIsKept(app))) expect(text, where).not.toContain(UNKNOWN_KEY);
+    expect(await app.page.content()).not.toContain(UNKNOWN_KEY);
+    sent.length = 0;
     await generate(app, unique("a lighthouse"));
     await ready(app);
+    expect(sent.length).toBeGreaterThan(0);
+    expect(sent.filter((header) => header !== "")).toEqual([]);
   });
 
   test("after the time keeps the job, and shows the picture when it comes, also after a reload", async ({ app }) => {
@@ -267,7 +283,7 @@ describe("once (J4)", () => {
   test("Ctrl+Enter in a dialog over the page sends nothing", async ({ app }) => {
     await open(app);
     await app.page.getByLabel("Prompt").fill(unique("a lighthouse behind a sheet"));
-    await app.page.getByRole("button", { name: "Theme" }).focus();
+    await tabTo(app.page, app.page.getByRole("button", { name: "Theme" }));
     await app.page.keyboard.press("?");
     await app.page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
     await app.page.keyboard.press("Control+Enter");

@@ -4,8 +4,8 @@
 //! ledger books at least what the vendors charge, once a lease.
 
 use crate::support::{Stage, request};
-use crate::vendors::Act;
-use api_types::JobState;
+use crate::vendors::{Act, REVISED};
+use api_types::{CostBasis, JobState};
 use image_gen::consumer;
 use platform::fakes::{Delivery, When};
 use serde_json::{Value, json};
@@ -182,6 +182,44 @@ async fn stored_but_not_settled_is_found_in_the_bucket_and_not_asked_for_again()
         (Some(1024), Some(1024))
     );
     assert_eq!(images[0].text("sha256").map(str::len), Some(64));
+}
+
+/// What the answer of a poll told beside the images stands in the bucket as well.
+#[tokio::test]
+async fn what_is_found_in_the_bucket_costs_and_lacks_what_the_provider_said() {
+    let mut found = 0;
+    for k in 4..30 {
+        let stage = Stage::new();
+        stage.get("/v1/models").await;
+        stage.vendors.act([Act::Withhold(vec![1])]);
+        let (app, _) = stage.app();
+        let mut body = request("ideogram");
+        body["n"] = json!(2);
+        let send = app.post("/generate").key(&stage.key).json(&body).send();
+        let ended = until_call(&stage, k, send);
+        let what = format!("dead at call {k}");
+        let stored = !stage.ports.objects.keys().is_empty();
+        let asked = stage.ports.http.requests().len();
+        assert_eq!(check(&stage, &what).await, [JobState::Succeeded], "{what}");
+        found += usize::from(stored && !ended && stage.ports.http.requests().len() == asked);
+        let job_id = stage.rows("SELECT job_id FROM jobs").await;
+        let job = stage.job(job_id[0].text("job_id").unwrap()).await;
+        let result = job.result.unwrap();
+        assert_eq!(result.cost_basis, CostBasis::Reported, "{what}");
+        assert_eq!(result.cost_usd_micros, Some(120_000), "{what}");
+        assert_eq!((result.images.len(), result.withheld), (1, 1), "{what}");
+        assert_eq!(
+            result.images[0].revised_prompt.as_deref(),
+            Some(REVISED),
+            "{what}"
+        );
+        assert_eq!(result.warnings.len(), 1, "{what}: {:?}", result.warnings);
+        assert_eq!(result.warnings[0].code, "image_withheld", "{what}");
+        if ended {
+            break;
+        }
+    }
+    assert!(found > 0, "no run died between the put and the settle");
 }
 
 #[tokio::test]

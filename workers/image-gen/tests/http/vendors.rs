@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// What the polled vendor says it has drawn.
+pub(crate) const REVISED: &str = "a lighthouse (\u{1f5fc}), at 100% of its light";
+
 /// What a vendor does with the next submit.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
@@ -290,7 +293,7 @@ impl Vendors {
                     json!({"is_image_safe": false, "url": null, "seed": i})
                 } else {
                     let url = format!("https://{host}/api/images/{id}/{i}.png?exp=1");
-                    json!({"is_image_safe": true, "url": url, "seed": 100 + i})
+                    json!({"is_image_safe": true, "url": url, "seed": 100 + i, "prompt": REVISED})
                 }
             })
             .collect();

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
-import { misplaced, MOST_OF_ONE, shareOfOneColour } from "./looks";
+import { misplaced, MOST_OF_ONE, shareOfOneColour, unreachable } from "./looks";
 import { SCREENS } from "./report";
 import type { StackFacts } from "./stack";
 import type { Shift, Watch } from "./watch";
@@ -95,6 +95,13 @@ export class App {
     const at = `at ${this.page.viewportSize()?.width ?? 0} px`;
     expect(await misplaced(this.page), at).toEqual([]);
     expect(await shareOfOneColour(this.page, picture === undefined ? undefined : `${SCREENS}${picture}.png`), `of one colour ${at}`).toBeLessThanOrEqual(MOST_OF_ONE);
+  }
+
+  /** The open dialog fits the window, and all that can be pressed in it can be scrolled to. */
+  async dialogFits(): Promise<void> {
+    const at = `at ${this.page.viewportSize()?.width ?? 0} px`;
+    expect(await misplaced(this.page), at).toEqual([]);
+    expect(await unreachable(this.page), at).toEqual([]);
   }
 
   /** API calls since the last time, as `GET /api/..` without the query. */

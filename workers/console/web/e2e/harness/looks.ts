@@ -4,7 +4,7 @@
  *
  * Of section 8 of the console's specification. Contrast belongs to axe.
  */
-import type { Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 
 /** The most of a page that may be of one colour. */
 export const MOST_OF_ONE = 0.97;
@@ -161,26 +161,57 @@ export async function misplaced(page: Page): Promise<string[]> {
   });
 }
 
+/** One page for each browser that reads pictures; it belongs to no test, and ends with the browser. */
+const readers = new WeakMap<Browser, Promise<Page>>();
+
+function readerIn(page: Page): Promise<Page> {
+  const browser = page.context().browser();
+  if (browser === null) throw new Error("a page without a browser");
+  const known = readers.get(browser) ?? browser.newPage();
+  readers.set(browser, known);
+  return known;
+}
+
 /** The share of the window that is of its commonest colour, counted outside of the page, whose policy lets no picture be read. `file` keeps what was counted. */
 export async function shareOfOneColour(page: Page, file?: string): Promise<number> {
   const picture = (await page.screenshot(file === undefined ? {} : { path: file })).toString("base64");
-  const reader = await page.context().newPage();
-  try {
-    return await reader.evaluate(async (base64) => {
-      const image = new Image();
-      image.src = `data:image/png;base64,${base64}`;
-      await image.decode();
-      const canvas = new OffscreenCanvas(image.width, image.height);
-      const context = canvas.getContext("2d");
-      if (context === null) throw new Error("no canvas");
-      context.drawImage(image, 0, 0);
-      const pixels = new Uint32Array(context.getImageData(0, 0, image.width, image.height).data.buffer);
-      const counts = new Map<number, number>();
-      for (const pixel of pixels) counts.set(pixel, (counts.get(pixel) ?? 0) + 1);
-      return Math.max(...counts.values()) / pixels.length;
-    }, picture);
-  } finally {
-    await reader.close();
-  }
+  const reader = await readerIn(page);
+  return reader.evaluate(async (base64) => {
+    /** Of so many pixels one is counted: a prime, so that no pattern of the page hides in it. */
+    const STEP = 7;
+    const image = new Image();
+    image.src = `data:image/png;base64,${base64}`;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.width, image.height);
+    const context = canvas.getContext("2d");
+    if (context === null) throw new Error("no canvas");
+    context.drawImage(image, 0, 0);
+    const pixels = new Uint32Array(context.getImageData(0, 0, image.width, image.height).data.buffer);
+    const counts = new Map<number, number>();
+    let counted = 0;
+    for (let at = 0; at < pixels.length; at += STEP) {
+      const pixel = pixels[at] ?? 0;
+      counts.set(pixel, (counts.get(pixel) ?? 0) + 1);
+      counted += 1;
+    }
+    return Math.max(...counts.values()) / counted;
+  }, picture);
 }
 
+/** Buttons and fields of the open dialog that cannot be brought under the pointer: outside of the window, or beneath something. */
+export async function unreachable(page: Page): Promise<string[]> {
+  return page.getByRole("dialog").last().evaluate((dialog) => {
+    const faults: string[] = [];
+    for (const control of dialog.querySelectorAll("button, input, textarea, select, a[href]")) {
+      if (!control.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+      control.scrollIntoView({ block: "center", inline: "nearest" });
+      const { left, top, right, bottom } = control.getBoundingClientRect();
+      const told = control.outerHTML.replaceAll(/\s+/g, " ").slice(0, 140);
+      if (left < -0.5 || right > innerWidth + 0.5 || top < -0.5 || bottom > innerHeight + 0.5) faults.push(`outside of the window: ${told}`);
+      const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+      const label = control.closest("label");
+      if (hit === null || !(control.contains(hit) || label?.contains(hit) === true)) faults.push(`beneath something: ${told}`);
+    }
+    return faults;
+  });
+}

@@ -40,3 +40,51 @@ export async function charges(tag: string): Promise<number> {
   const { items } = (await answer.json()) as { items: { tag: string | null }[] };
   return items.filter((charge) => charge.tag === tag).length;
 }
+
+/** The `Authorization` of every API request from now on; empty where the cookie speaks. */
+export function sentKeys({ page }: App): string[] {
+  const sent: string[] = [];
+  page.on("request", (request) => {
+    if (/\/(api|auth)\//.test(request.url())) sent.push(request.headers()["authorization"] ?? "");
+  });
+  return sent;
+}
+
+/** Every place where a page can keep a text for later, its cache of answers included; `queries` counts what is in that. */
+export async function whatIsKept({ page }: App): Promise<Record<string, string>> {
+  return page.evaluate(async () => {
+    interface Cache {
+      getAll(): { queryKey?: unknown; state: unknown; options: unknown }[];
+    }
+    interface Fiber {
+      child: Fiber | null;
+      sibling: Fiber | null;
+      memoizedProps: { client?: { getQueryCache?: () => Cache; getMutationCache?: () => Cache } } | null;
+    }
+    // React hangs its tree on the root element; the cache is a property of the provider near its top.
+    const root = document.getElementById("root") ?? document.body;
+    const handle = Object.keys(root).find((name) => name.startsWith("__reactContainer"));
+    const waiting: (Fiber | null)[] = handle === undefined ? [] : [(root as unknown as Record<string, Fiber>)[handle] ?? null];
+    let client: { getQueryCache?: () => Cache; getMutationCache?: () => Cache } | undefined;
+    for (let fiber = waiting.pop(); fiber !== undefined && client === undefined; fiber = waiting.pop()) {
+      if (fiber === null) continue;
+      if (fiber.memoizedProps?.client?.getQueryCache !== undefined) client = fiber.memoizedProps.client;
+      waiting.push(fiber.sibling, fiber.child);
+    }
+    const queries = client?.getQueryCache?.().getAll() ?? [];
+    const writes = client?.getMutationCache?.().getAll() ?? [];
+    const plain = (_: string, value: unknown) => (value instanceof Error ? [value.message, Object.entries(value)] : value);
+    return {
+      address: location.href,
+      state: JSON.stringify(history.state),
+      cookie: document.cookie,
+      local: JSON.stringify(Object.entries(localStorage)),
+      session: JSON.stringify(Object.entries(sessionStorage)),
+      databases: JSON.stringify(await indexedDB.databases()),
+      files: JSON.stringify(await caches.keys()),
+      queries: String(queries.length),
+      answers: JSON.stringify(queries.map(({ queryKey, state }) => [queryKey, state]), plain),
+      writes: JSON.stringify(writes.map(({ state }) => state), plain),
+    };
+  });
+}

@@ -33,7 +33,12 @@ export function Combobox<Value extends string>(props: ComboboxProps<Value>) {
       isItemEqualToValue={sameValue}
       disabled={disabled}
     >
-      <Trigger empty={selected === null}>{selected?.label ?? placeholder}</Trigger>
+      <Trigger empty={selected === null}>
+        {/* One line beside the other filters; the whole of a long address is in the list and in its title. */}
+        <span className="truncate" title={selected?.label}>
+          {selected?.label ?? placeholder}
+        </span>
+      </Trigger>
       <List />
     </Base.Root>
   );

@@ -16,7 +16,7 @@ const NOTHING: ReadonlySet<string> = new Set();
 const UNTOUCHED: Toggles = new Map();
 
 /** Users x instances. Arrow keys move, Space toggles, and each row is saved as a whole. */
-export function AccessMatrix({ organizations, onCreate }: { organizations: readonly Organization[] | undefined; onCreate: () => void }) {
+export function AccessMatrix({ organizations }: { organizations: readonly Organization[] | undefined }) {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const session = useSession();
@@ -92,7 +92,6 @@ export function AccessMatrix({ organizations, onCreate }: { organizations: reado
             <EmptyState
               icon="users"
               title="Nobody with the role “user”"
-              action={writes && <Button tone="primary" onClick={onCreate}>Create user</Button>}
               {...(writes ? { code: <CodeBlock what="curl" code={snippets({ method: "POST", path: "/api/config-service/user", body: { email: "ada@example.com", role: "user" } }, location.origin).curl} /> } : {})}
             >
               Administrators have all instances of their organization. Create a user to give access to single instances.

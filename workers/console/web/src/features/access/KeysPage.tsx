@@ -54,7 +54,7 @@ export function KeysPage() {
         ]}
         onValue={(id) => void navigate({ search: ({ instance }) => ({ instance, tab: id === "keys" ? undefined : id }) })}
       >
-        {tab === "keys" ? <KeysTab onCreate={() => setCreating(true)} onSecret={setSecret} /> : <SessionsTab />}
+        {tab === "keys" ? <KeysTab onSecret={setSecret} /> : <SessionsTab />}
       </Tabs>
       {creating && <CreateKey owner={search.owner} onClose={() => setCreating(false)} onSecret={setSecret} onRotate={rotateMade} />}
       {rotating !== null && <RotateKey apiKey={rotating} onClose={() => setRotating(null)} onSecret={setSecret} />}

@@ -2,7 +2,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import { useMemo, useRef, useState } from "react";
 import { keys } from "../../api/keys";
 import { allPages, useCursorList, useNamedRow } from "../../api/pages";
-import { hasRole, may, useSession } from "../../api/session";
+import { hasRole, useSession } from "../../api/session";
 import { snippets } from "../../api/snippets";
 import { useRowKeys } from "../../keyboard";
 import { Button, Checkbox, CodeTabs, Combobox, DataTable, EmptyState, Field, FilterBar, type MenuEntry, MissingRow, Panel, Select, StaleBadge, useNow } from "../../ui";
@@ -21,7 +21,7 @@ import type { ApiKey, KeyState } from "./types";
 const route = getRouteApi("/framed/admin/keys");
 type Open = { what: "rotate" | "narrow" | "revoke"; key: ApiKey };
 
-export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret: (secret: NewSecret) => void }) {
+export function KeysTab({ onSecret }: { onSecret: (secret: NewSecret) => void }) {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const session = useSession();
@@ -106,7 +106,6 @@ export function KeysTab({ onCreate, onSecret }: { onCreate: () => void; onSecret
               <EmptyState
                 icon="key"
                 title="No keys yet"
-                action={may(session, "keys:write") ? <Button tone="primary" onClick={onCreate}>Create key</Button> : undefined}
                 code={<CodeTabs code={snippets({ method: "POST", path: "/api/config-service/api-key", body: { name: "laptop" } }, location.origin)} />}
               >
                 A key signs in to this console and calls the API.

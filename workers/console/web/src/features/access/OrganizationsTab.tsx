@@ -31,7 +31,7 @@ const columns: readonly Column<Organization>[] = [
 ];
 
 /** For superadmins. */
-export function OrganizationsTab({ onCreate }: { onCreate: () => void }) {
+export function OrganizationsTab() {
   const [open, setOpen] = useState<{ what: "edit" | "status" | "delete"; of: Organization } | null>(null);
   const list = useCursorList({
     queryKey: keys.organizations(),
@@ -61,7 +61,6 @@ export function OrganizationsTab({ onCreate }: { onCreate: () => void }) {
           <EmptyState
             icon="stack"
             title="No organizations yet"
-            action={<Button tone="primary" onClick={onCreate}>Create organization</Button>}
             code={<CodeBlock what="curl" code={snippets({ method: "POST", path: "/api/config-service/organization", body: { name: "Acme Corp.", billing_email: "billing@acme.example" } }, location.origin).curl} />}
           >
             Instances and users belong to an organization, and see nothing of another.

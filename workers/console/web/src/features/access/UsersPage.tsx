@@ -44,10 +44,11 @@ export function UsersPage() {
       title="Users"
       lead={isSuper ? "People of all organizations, and which instances they may use." : "People of your organization, and which instances they may use."}
       actions={
+        // The only one, also where a list is empty: it does not come and go with the rows.
         writes && (
-        <Button tone="primary" icon="plus" onClick={() => setCreating(creates)}>
-          {creates === "user" ? "Create user" : "Create organization"}
-        </Button>
+          <Button tone="primary" icon="plus" onClick={() => setCreating(creates)}>
+            {creates === "user" ? "Create user" : "Create organization"}
+          </Button>
         )
       }
     >
@@ -58,9 +59,9 @@ export function UsersPage() {
         // The other tabs have filters of their own; the organization is common to them.
         onValue={(id) => void navigate({ search: ({ instance, org }) => ({ instance, org, tab: id === "users" ? undefined : id }) })}
       >
-        {tab === "users" && <UsersTab organizations={organizations} onCreate={() => setCreating("user")} />}
-        {tab === "access" && <AccessMatrix organizations={organizations} onCreate={() => setCreating("user")} />}
-        {tab === "organizations" && <OrganizationsTab onCreate={() => setCreating("organization")} />}
+        {tab === "users" && <UsersTab organizations={organizations} />}
+        {tab === "access" && <AccessMatrix organizations={organizations} />}
+        {tab === "organizations" && <OrganizationsTab />}
       </Tabs>
       {creating === "user" && <CreateUser organizations={organizations} onClose={() => setCreating(null)} />}
       {creating === "organization" && <CreateOrganization onClose={() => setCreating(null)} />}

@@ -18,7 +18,7 @@ import type { Organization, User } from "./types";
 const route = getRouteApi("/framed/admin/users");
 type Open = { what: "status" | "delete"; user: User };
 
-export function UsersTab({ organizations, onCreate }: { organizations: readonly Organization[] | undefined; onCreate: () => void }) {
+export function UsersTab({ organizations }: { organizations: readonly Organization[] | undefined }) {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const go = useNavigate();
@@ -119,7 +119,6 @@ export function UsersTab({ organizations, onCreate }: { organizations: readonly 
               <EmptyState
                 icon="users"
                 title="No users yet"
-                action={<Button tone="primary" onClick={onCreate}>Create user</Button>}
                 code={<CodeTabs code={snippets({ method: "POST", path: "/api/config-service/user", body: { email: "ada@example.com", role: "user" } }, location.origin)} />}
               >
                 Users sign in with a key of their own and see the instances that you give them.

@@ -1,6 +1,10 @@
-import { expect, it } from "vitest";
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import { ApiError, asApiError, errorFrom, networkError } from "../../api/errors";
-import { isLost, outcomeIsKnown, spentOf, spentOfJob } from "./spent";
+import { GOES_ON } from "./model";
+import { FREE, isLost, outcomeIsKnown, spentOf, spentOfJob, TOLD } from "./spent";
+
+const ROOT = new URL("../../../../../../", import.meta.url);
 
 const answer = (code: string, status: number, again?: boolean) =>
   errorFrom(status, JSON.stringify({ error: code, message: "m" }), new Headers(again === undefined ? {} : { "x-should-retry": String(again) }), "r");
@@ -47,4 +51,45 @@ it("asks the same request again only while its outcome is open, so that a refusa
   for (const error of [networkError("r"), answer("outcome_unknown", 502), answer("provider_timeout", 504), pause("upstream_unavailable", 502), pause("idempotency_in_flight", 409)]) {
     expect(outcomeIsKnown(error), error.code).toBe(false);
   }
+});
+
+describe("the documented codes", () => {
+  /** Code -> status and retry class, as `docs/errors.md` says them; its other headings are no codes. */
+  const documented = new Map(
+    [...readFileSync(new URL("docs/errors.md", ROOT), "utf8").matchAll(/^## ([a-z_]+)\n\nStatus (\d{3}), retry class `([nwu])`/gm)].map(
+      ([, code = "", status, retry]) => [code, { status: Number(status), retry }] as const,
+    ),
+  );
+  const spent = (code: string) => spentOf(answer(code, documented.get(code)?.status ?? 500));
+
+  it("are read from their page", () => {
+    expect(documented.size).toBeGreaterThan(100);
+    expect(documented.get("outcome_unknown")).toEqual({ status: 502, retry: "u" });
+  });
+
+  it("are the only ones that this page judges", () => {
+    // A state of jobs that `failureOf` puts in the place of a code.
+    const judged = [...FREE, ...Object.keys(TOLD)].filter((code) => code !== "cancelled");
+    expect(judged.filter((code) => !documented.has(code))).toEqual([]);
+    expect(FREE.filter((code) => code in TOLD), "one judgement a code").toEqual([]);
+  });
+
+  it("never cost nothing where the page of the codes says that money may have been spent", () => {
+    const open = [...documented].filter(([, { retry }]) => retry === "u").map(([code]) => code);
+    expect(open.length).toBeGreaterThan(3);
+    for (const code of open) {
+      expect(spent(code).tone, code).toBe("warn");
+      expect(spentOf({ code, shouldRetry: true }).tone, `${code}, invited again`).toBe("warn");
+    }
+  });
+
+  it("that image-gen may answer a picture with are each judged by name", () => {
+    interface Api {
+      paths: Record<string, { post?: { responses: Record<string, { "x-codes"?: string[] }> } }>;
+    }
+    const { paths } = JSON.parse(readFileSync(new URL("docs/openapi/image-gen.json", ROOT), "utf8")) as Api;
+    const codes = Object.values(paths["/generate"]?.post?.responses ?? {}).flatMap((one) => one["x-codes"] ?? []);
+    expect(codes.length).toBeGreaterThan(20);
+    expect(codes.filter((code) => !FREE.includes(code) && !(code in TOLD) && !GOES_ON.includes(code))).toEqual([]);
+  });
 });

@@ -12,7 +12,7 @@ const NOT_KNOWN: Spent = { tone: "warn", text: "May be billed: it is not known h
 const NOTHING: Spent = { tone: "good", text: "Nothing was spent." };
 const ENDED: Spent = { tone: "warn", text: "May be billed: the job ended before its cost was known." };
 
-const TOLD: Readonly<Record<string, Spent>> = {
+export const TOLD: Readonly<Record<string, Spent>> = {
   rejected_by_safety: { tone: "warn", text: "May be billed: some providers charge for a picture that they keep back." },
   quality_rejected: { tone: "warn", text: "Billed: the picture was made, and is kept." },
   result_expired: { tone: "warn", text: "Billed: the provider made the picture, and no longer has it." },
@@ -24,7 +24,7 @@ const TOLD: Readonly<Record<string, Spent>> = {
 };
 
 /** Codes that are given before anything is sent to a provider. */
-const FREE: readonly string[] = [
+export const FREE: readonly string[] = [
   "invalid_request", "invalid_field", "unknown_field", "unknown_bucket", "option_unsupported", "request_exceeds_limit",
   "conflicting_instance", "instance_mismatch", "instance_required", "instance_not_active", "instance_paused",
   "project_mismatch", "project_required", "auth_failed", "forbidden", "role_required", "scope_missing", "csrf_rejected",
