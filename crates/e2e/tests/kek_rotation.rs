@@ -195,11 +195,7 @@ fn count_readable(
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_keys_move_to_a_new_key_over_kills_and_none_is_lost() {
     let most = asked_for("E2E_KILLS", 6) as usize;
-    let stack = Stack::start(Options {
-        // What the runtime says about requests that it was killed in.
-        expected_errors: vec![""],
-        ..Options::default()
-    });
+    let stack = Stack::start(Options::default());
     let both = keks(&stack, "k1", &["k1", "k2"]);
     let root = stack.client(&stack.keys().superadmin);
     let values = stack.while_paused(|| seed(&stack, &both));
