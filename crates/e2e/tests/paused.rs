@@ -3,6 +3,10 @@
 //! 1. an instance makes a picture; 2. it is paused: within the 5 s that a verdict lives new work is 403 `instance_paused`,
 //!    and stays so; 3. its job, its picture and its models can still be read; 4. it is active again: work is accepted. Nothing
 //!    was asked of the provider meanwhile.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is real time: how long a verdict goes on being used"
+)]
 
 use e2e::{Answer, Client, Options, Stack, until};
 use serde_json::json;
