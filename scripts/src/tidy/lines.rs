@@ -55,11 +55,10 @@ fn judged<'a>(longer: &str, files: impl Iterator<Item = (&'a str, &'a str)>) -> 
 /// The most lines of a worker's file; nothing for other files.
 fn most(path: &str) -> Option<usize> {
     let (_worker, file) = path.strip_prefix("workers/")?.split_once("/src/")?;
-    match file {
-        "lib.rs" | "bindings.rs" | "routes.rs" => Some(80),
-        _ if file.ends_with("_do.rs") => Some(60),
-        _ if file.ends_with(".rs") => Some(250),
-        _ => None,
+    match file.strip_suffix(".rs")? {
+        "lib" | "bindings" | "routes" => Some(80),
+        name if name.ends_with("_do") => Some(60),
+        _ => Some(250),
     }
 }
 
