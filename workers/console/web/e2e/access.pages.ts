@@ -39,6 +39,14 @@ async function listing(app: App, path: string, items: readonly object[]): Promis
   await app.settled();
 }
 
+/** Nothing is there yet; what makes the first one stands on the page once. */
+async function none(app: App, path: string, title: string, create?: string): Promise<void> {
+  await listing(app, path, []);
+  await app.page.getByText(title).waitFor();
+  const buttons = create === undefined ? 1 : await app.page.getByRole("button", { name: create, exact: true }).count();
+  if (buttons !== 1) throw new Error(`“${create ?? ""}” is there ${buttons} times`);
+}
+
 const ACME = "Actions for Acme Corp.";
 
 const OF_ADMIN = /^Actions for (?!user@)/;
@@ -170,7 +178,11 @@ export const accessPages: readonly PageState[] = [
     },
   },
   { name: "users-disable", path: "/admin/users?q=user%40acme", as: "admin", prepare: (app) => menu(app, "Actions for user@acme.example", "Disable") },
-  { name: "access-matrix-none", path: "/admin/users?tab=access", as: "admin", prepare: (app) => listing(app, "/user?", []) },
+  { name: "access-matrix-none", path: "/admin/users?tab=access", as: "admin", prepare: (app) => none(app, "/user?", "Nobody with the role", "Create user") },
+  { name: "users-none", path: "/admin/users", as: "admin", prepare: (app) => none(app, "/user?", "No users yet", "Create user") },
+  { name: "keys-none", path: "/admin/keys", as: "admin", prepare: (app) => none(app, "/api-key", "No keys yet", "Create key") },
+  { name: "organizations-none", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => none(app, "/organization", "No organizations yet", "Create organization") },
+  { name: "sessions-none", path: "/admin/keys?tab=sessions", as: "admin", prepare: (app) => none(app, "/session/list", "No live sessions") },
   { name: "access-matrix-error", path: "/admin/users?tab=access", as: "admin", prepare: (app) => failing(app, "/access") },
   { name: "organizations-error", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => failing(app, "/organization") },
   {

@@ -170,6 +170,7 @@ async function missing({ page, watch }: App): Promise<void> {
 
 export const instancePages: readonly PageState[] = [
   { name: "instances", path: "/admin/instances", as: "admin" },
+  { name: "instances-first", path: "/admin/instances", as: "admin", prepare: (app) => listing(app, "/instance?*", []).then(() => app.page.getByText("No instances yet").waitFor()) },
   { name: "instances-none", path: "/admin/instances?q=nothing-is-called-this", as: "admin" },
   {
     name: "instances-create",
@@ -213,6 +214,17 @@ export const instancePages: readonly PageState[] = [
   { name: "instance-error", path: DEVELOPMENT, as: "admin", prepare: (app) => failing(app, "/instance/development", 503, "config_unavailable", "The directory does not answer.") },
   { name: "instance-missing", path: DEVELOPMENT, as: "admin", prepare: missing },
   { name: "instance-paused", path: DEVELOPMENT, as: "admin", prepare: paused },
+  { name: "instance-resume", path: DEVELOPMENT, as: "admin", prepare: (app) => paused(app).then(() => opened(app, "Resume", /^Resume/)) },
+  {
+    name: "instance-leave",
+    path: `${DEVELOPMENT}?tab=config`,
+    as: "admin",
+    prepare: async ({ page }) => {
+      await page.getByRole("textbox", { name: /^Environment/ }).fill("staging");
+      await page.getByRole("tab", { name: "Limits" }).click();
+      await page.getByRole("dialog", { name: "Leave without saving?" }).waitFor();
+    },
+  },
   { name: "instance-diff", path: `${DEVELOPMENT}?tab=config`, as: "admin", prepare: review },
   { name: "instance-conflict", path: `${DEVELOPMENT}?tab=config`, as: "admin", prepare: conflict },
   {

@@ -38,6 +38,18 @@ export const pages: readonly PageState[] = [
   { name: "docs-benchmarks", path: "/docs/benchmarks", as: null },
   { name: "not-found", path: "/admin/nothing-here", as: "admin" },
   {
+    name: "session-ended",
+    path: "/admin/keys",
+    as: "admin",
+    prepare: async ({ page, watch }) => {
+      watch.expects(401, /^\/api\//);
+      const origin = new URL(page.url()).origin;
+      await page.request.delete("/auth/session", { headers: { "X-Switchyard-Console": "1", Origin: origin } });
+      await page.getByRole("button", { name: "Refresh", exact: true }).click();
+      await page.getByRole("dialog", { name: "Your session has ended" }).waitFor();
+    },
+  },
+  {
     name: "shortcuts",
     path: "/play",
     as: "admin",

@@ -30,6 +30,17 @@ async function withInstances({ page }: App, instances: object[]): Promise<void> 
 export const playStates: readonly PageState[] = [
   { name: "play-made", path: PATH, as: "admin", prepare: made },
   {
+    name: "play-generating",
+    path: PATH,
+    as: "admin",
+    prepare: async (app) => {
+      // No answer comes while it is looked at.
+      await app.page.route("**/api/image-gen/generate", () => undefined);
+      await generate(app, "a lighthouse at dawn");
+      await app.page.getByRole("heading", { name: "Generating" }).waitFor();
+    },
+  },
+  {
     name: "play-fallback",
     path: PATH,
     as: "admin",

@@ -18,15 +18,21 @@ const validateSearch = searchOf({
 
 const needed = "admin";
 
+/** Loaded with its route, as a page is that stands there alone: one that is first asked for while it is drawn suspends, which React tells in the console. */
+const Page = Object.assign(
+  () => (
+    <NeedsRole role={needed}>
+      <UsersPage />
+    </NeedsRole>
+  ),
+  { preload: async () => UsersPage.preload?.() },
+);
+
 export const usersRoute = createRoute({
   getParentRoute: () => framedRoute,
   path: "/admin/users",
   validateSearch,
   staticData: { crumb: "Users" },
   beforeLoad: requireSession,
-  component: () => (
-    <NeedsRole role={needed}>
-      <UsersPage />
-    </NeedsRole>
-  ),
+  component: Page,
 });
