@@ -18,7 +18,7 @@ const validateSearch = searchOf({
 
 const needed = "admin";
 
-/** Loaded with its route, as a page is that stands there alone: one that is first asked for while it is drawn suspends, which React tells in the console. */
+/** Loaded with its route and when a link is hovered, as a page is that stands there alone; asked for while it is drawn it would suspend. */
 const Page = Object.assign(
   () => (
     <NeedsRole role={needed}>
