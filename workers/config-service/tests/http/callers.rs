@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 enum Acting {
     /// As the console does: with a session of that principal's key.
     SessionOf(Who),
-    /// The administrator, with a key that is restricted to `development`.
-    RestrictedAdmin,
+    /// That administrator or superadmin, with a key that is restricted to `development`.
+    Restricted(Who),
 }
 
 impl Acting {
-    const ALL: [Acting; 4] = [
+    const ALL: [Acting; 5] = [
         Acting::SessionOf(Who::Superadmin),
         Acting::SessionOf(Who::Admin),
         Acting::SessionOf(Who::User),
-        Acting::RestrictedAdmin,
+        Acting::Restricted(Who::Admin),
+        Acting::Restricted(Who::Superadmin),
     ];
 
     const fn who(self) -> Who {
         match self {
-            Acting::SessionOf(who) => who,
-            Acting::RestrictedAdmin => Who::Admin,
+            Acting::SessionOf(who) | Acting::Restricted(who) => who,
         }
     }
 
@@ -44,7 +44,7 @@ impl Acting {
                 service.settle().await;
                 session.to_owned()
             }
-            Acting::RestrictedAdmin => {
+            Acting::Restricted(_) => {
                 let id = &key[3..15];
                 let reach = "UPDATE api_keys SET instance_ids = '[\"development\"]' WHERE key_id";
                 service.run(&format!("{reach} = '{id}'")).await;
@@ -60,17 +60,16 @@ impl Acting {
         if promised != Verdict::Allowed {
             return promised;
         }
+        let elsewhere = matches!(place, Place::Sibling | Place::Foreign);
         match self {
             // "session key asking for a session: 403".
             Acting::SessionOf(_) if operation == "create_session" => Verdict::Refused,
             Acting::SessionOf(_) => promised,
             // What other instances have is as little there as for a user.
-            Acting::RestrictedAdmin if (operation, place) == ("get_worker", Place::Sibling) => {
-                Verdict::Hidden
-            }
-            Acting::RestrictedAdmin => {
+            Acting::Restricted(_) if operation == "get_worker" && elsewhere => Verdict::Hidden,
+            Acting::Restricted(_) => {
                 let filter = listed.method == Method::GET && !listed.path.contains('{');
-                let elsewhere = place == Place::Sibling && of_an_instance(recipe.kind) && !filter;
+                let elsewhere = elsewhere && of_an_instance(recipe.kind) && !filter;
                 if elsewhere || BEYOND.contains(&(operation, recipe.kind, place)) {
                     Verdict::Refused
                 } else {
@@ -83,17 +82,22 @@ impl Acting {
 
 /// "Nobody mints instances beyond his own": what would give or take more than the one instance, though it names another
 /// thing. The recipes of access are about `production`, those of keys mint keys of every instance.
-const BEYOND: [(&str, Kind, Place); 10] = [
+const BEYOND: [(&str, Kind, Place); 15] = [
     ("delete_user", Kind::Member, Place::Own),
+    ("delete_user", Kind::Member, Place::Foreign),
     ("grant_access", Kind::Member, Place::Own),
     ("revoke_access", Kind::Member, Place::Own),
     ("replace_access", Kind::Member, Place::Own),
+    ("replace_access", Kind::Member, Place::Foreign),
     ("create_api_key", Kind::User, Place::Own),
     ("create_api_key", Kind::User, Place::Sibling),
+    ("create_api_key", Kind::User, Place::Foreign),
     ("create_api_key", Kind::Project, Place::Own),
     ("create_api_key", Kind::Project, Place::Beside),
     ("rotate_api_key", Kind::Key, Place::Sibling),
+    ("rotate_api_key", Kind::Key, Place::Foreign),
     ("put_price", Kind::Organization, Place::Own),
+    ("put_price", Kind::Organization, Place::Foreign),
 ];
 
 /// Whether things of that kind are an instance or in one.
@@ -131,7 +135,7 @@ async fn sessions_and_restricted_keys_get_what_the_table_promises() {
                 // A session does not end the key that it acts as.
                 let own_key = (recipe.operation, recipe.kind, *place)
                     == ("revoke_api_key", Kind::Key, Place::Own);
-                let kept = if own_key && acting != Acting::RestrictedAdmin {
+                let kept = if own_key && matches!(acting, Acting::SessionOf(_)) {
                     (status, &*code) == (409, "conflict")
                 } else {
                     promise.is_kept(status, &code, recipe.done(&listed))
@@ -161,10 +165,14 @@ async fn sessions_and_restricted_keys_get_what_the_table_promises() {
 }
 
 /// Who is in the lists' columns.
-const COLUMNS: [(&str, Option<Acting>); 6] = [
+const COLUMNS: [(&str, Option<Acting>); 7] = [
     ("superadmin", Some(Acting::SessionOf(Who::Superadmin))),
     ("admin", Some(Acting::SessionOf(Who::Admin))),
-    ("restricted admin", Some(Acting::RestrictedAdmin)),
+    ("restricted admin", Some(Acting::Restricted(Who::Admin))),
+    (
+        "restricted superadmin",
+        Some(Acting::Restricted(Who::Superadmin)),
+    ),
     ("user", Some(Acting::SessionOf(Who::User))),
     ("project key", None),
     ("admin's key", None),
@@ -208,23 +216,24 @@ async fn a_list_shows_its_callers_rows_and_no_others() {
     // Own, beside, sibling and foreign rows are in the house; the columns are those of `COLUMNS`, the last as the second.
     type Shown = &'static [&'static str];
     #[rustfmt::skip]
-    let lists: [(&str, &[&str], [Shown; 5]); 8] = [
-        ("/organization", &["org_id"], [&["0001", "0002"], &["0001"], &["0001"], &["0001"], &["forbidden"]]),
-        ("/instance", &["instance_id"], [&["development", "foreign", "production"], &["development", "production"], &["development"], &["development"], &["scope_missing"]]),
-        ("/user", &["user_id"], [&["0000", "0001", "0002", "0003", "0004", "0005"], &["0001", "0002", "0005"], &["0001", "0002", "0005"], &["role_required"], &["forbidden"]]),
-        ("/access", &["user_id", "instance_id"], [&["0002/development", "0004/foreign", "0005/production"], &["0002/development", "0005/production"], &["0002/development"], &["role_required"], &["forbidden"]]),
-        ("/project", &["project_id"], [&["0001", "0002", "0003", "0004"], &["0001", "0002", "0004"], &["0002", "0004"], &["0002", "0004"], &["scope_missing"]]),
+    let lists: [(&str, &[&str], [Shown; 6]); 8] = [
+        ("/organization", &["org_id"], [&["0001", "0002"], &["0001"], &["0001"], &["0001", "0002"], &["0001"], &["forbidden"]]),
+        ("/instance", &["instance_id"], [&["development", "foreign", "production"], &["development", "production"], &["development"], &["development"], &["development"], &["scope_missing"]]),
+        ("/user", &["user_id"], [&["0000", "0001", "0002", "0003", "0004", "0005"], &["0001", "0002", "0005"], &["0001", "0002", "0005"], &["0000", "0001", "0002", "0003", "0004", "0005"], &["role_required"], &["forbidden"]]),
+        ("/access", &["user_id", "instance_id"], [&["0002/development", "0004/foreign", "0005/production"], &["0002/development", "0005/production"], &["0002/development"], &["0002/development"], &["role_required"], &["forbidden"]]),
+        ("/project", &["project_id"], [&["0001", "0002", "0003", "0004"], &["0001", "0002", "0004"], &["0002", "0004"], &["0002", "0004"], &["0002", "0004"], &["scope_missing"]]),
         ("/api-key", &["key_id"], [
             &["4fGh7kQ2mZ0a", "beside000001", "expired00001", "fore00000001", "fproj0000001", "fuser0000001", "proj00000001", "revoked00001", "root00000001", "sibling00001", "user00000001"],
             &["4fGh7kQ2mZ0a", "beside000001", "expired00001", "proj00000001", "revoked00001", "sibling00001", "user00000001"],
             &["4fGh7kQ2mZ0a", "beside000001", "expired00001", "proj00000001", "revoked00001", "user00000001"],
+            &["4fGh7kQ2mZ0a", "beside000001", "expired00001", "fore00000001", "fuser0000001", "proj00000001", "revoked00001", "root00000001", "user00000001"],
             &["user00000001"], &["proj00000001"],
         ]),
-        ("/price", &["price_id"], [&["0001", "0002", "0003", "0004"], &["0001", "0003", "0004"], &["0001", "0004"], &["0001", "0004"], &["scope_missing"]]),
+        ("/price", &["price_id"], [&["0001", "0002", "0003", "0004"], &["0001", "0003", "0004"], &["0001", "0004"], &["0001", "0004"], &["0001", "0004"], &["scope_missing"]]),
         ("/worker", &["name", "instance_id"], [
             &["config-service/-", "image-gen/development", "image-gen/foreign", "image-gen/production"],
             &["config-service/-", "image-gen/development", "image-gen/production"],
-            &["config-service/-", "image-gen/development"], &["config-service/-", "image-gen/development"], &["config-service/-", "image-gen/development"],
+            &["config-service/-", "image-gen/development"], &["config-service/-", "image-gen/development"], &["config-service/-", "image-gen/development"], &["config-service/-", "image-gen/development"],
         ]),
     ];
     let mut broken = Vec::new();

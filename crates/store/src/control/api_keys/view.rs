@@ -178,8 +178,13 @@ const ARMS: [&str; 5] = [
 const STATE: &str = "CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.expires_at <= ?8 THEN 'expired' WHEN NOT owner_active THEN 'orphaned' \
     WHEN k.prev_expires_at > ?8 THEN 'rotating' WHEN k.expires_at <= ?9 THEN 'expiring' ELSE 'active' END";
 
-/// The keys that the caller may see, newest first, `limit` at most: an administrator those of the organization (with a
-/// restricted key, of projects in its instances only), a user its own, a project key itself.
+/// Whether the caller's key reaches the instance of the key's project, if it has one.
+const REACHED: &str = "(p.instance_id IS NULL OR (SELECT w.reach FROM who w) IS NULL \
+    OR p.instance_id IN (SELECT value FROM who w CROSS JOIN json_each(w.reach)))";
+
+/// The keys that the caller may see, newest first, `limit` at most: a superadmin all, an administrator those of the
+/// organization, a user its own, a project key itself; a restricted key those of projects in its instances only. The list
+/// of everything by a superadmin's restricted key, a rare caller, looks at more rows than it shows.
 pub fn list(caller: &KeyId, filter: &ListFilter, now: Timestamp, limit: i64) -> Statement {
     let (created_at, key_id) = filter.before();
     let (edge, bound) = if filter.narrows() {
@@ -195,7 +200,7 @@ pub fn list(caller: &KeyId, filter: &ListFilter, now: Timestamp, limit: i64) -> 
     };
     let state = STATE.replace("owner_active", OWNER_ACTIVE);
     let wanted = format!(
-        "(?6 IS NULL OR ?6 = {state}) AND (?7 IS NULL OR coalesce(k.last_used_at, k.created_at) < ?7)"
+        "{REACHED} AND (?6 IS NULL OR ?6 = {state}) AND (?7 IS NULL OR coalesce(k.last_used_at, k.created_at) < ?7)"
     );
     let arms: Vec<String> = ARMS
         .iter()
