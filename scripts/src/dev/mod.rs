@@ -94,6 +94,8 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         builds_web: web_server.is_none(),
         tailing: None,
         faults: false,
+        outdated: false,
+        failed: false,
         sample,
     };
     let outcome = dev.until_end(&watch, &keys);
@@ -134,6 +136,10 @@ struct Dev {
     /// Bytes of wrangler's log that were shown already.
     tailing: Option<u64>,
     faults: bool,
+    /// Whether the build before failed, so that what is served is older than the sources.
+    outdated: bool,
+    /// Whether a part of this build failed.
+    failed: bool,
     /// While it is being made.
     sample: Option<Sample>,
 }
@@ -240,6 +246,7 @@ impl Dev {
             return;
         }
         self.again = false;
+        self.failed = false;
         let tools = self.tools.clone();
         let artifacts: Vec<Artifact> = self.stack.workers.iter().map(Artifact::product).collect();
         let web_of = self.builds_web.then(|| self.stack.git_sha.clone());
@@ -264,6 +271,10 @@ impl Dev {
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     self.build = None;
+                    if self.outdated && !self.failed {
+                        say::talk("what is served is up to date again");
+                    }
+                    self.outdated = self.failed;
                     self.start_build();
                     return;
                 }
@@ -287,11 +298,12 @@ impl Dev {
         }
     }
 
-    fn tell(&self, outcome: Result<Vec<String>>) {
+    fn tell(&mut self, outcome: Result<Vec<String>>) {
         match outcome {
             Ok(built) if built.is_empty() => {}
             Ok(built) => say::talk(&format!("serving the new build of {}", built.join(", "))),
             Err(failure) => {
+                self.failed = true;
                 say::talk(&format!("error: {failure}"));
                 say::talk(&format!("serving the build of {}", self.last_good_build()));
             }
