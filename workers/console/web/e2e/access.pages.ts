@@ -47,6 +47,13 @@ async function none(app: App, path: string, title: string, create?: string): Pro
   if (buttons !== 1) throw new Error(`“${create ?? ""}” is there ${buttons} times`);
 }
 
+/** A list whose things have a status that no seeded one has. */
+async function all(app: App, path: string, status: string): Promise<void> {
+  const read = await app.page.request.get(`/api/config-service${path}`);
+  const { items } = (await read.json()) as { items: object[] };
+  await listing(app, path, items.map((item) => ({ ...item, status })));
+}
+
 const ACME = "Actions for Acme Corp.";
 
 const OF_ADMIN = /^Actions for (?!user@)/;
@@ -178,6 +185,15 @@ export const accessPages: readonly PageState[] = [
     },
   },
   { name: "users-disable", path: "/admin/users?q=user%40acme", as: "admin", prepare: (app) => menu(app, "Actions for user@acme.example", "Disable") },
+  {
+    name: "users-enable",
+    path: "/admin/users",
+    as: "admin",
+    prepare: async (app) => {
+      await all(app, "/user", "disabled");
+      await menu(app, "Actions for user@acme.example", "Enable");
+    },
+  },
   { name: "access-matrix-none", path: "/admin/users?tab=access", as: "admin", prepare: (app) => none(app, "/user?", "Nobody with the role", "Create user") },
   { name: "users-none", path: "/admin/users", as: "admin", prepare: (app) => none(app, "/user?", "No users yet", "Create user") },
   { name: "keys-none", path: "/admin/keys", as: "admin", prepare: (app) => none(app, "/api-key", "No keys yet", "Create key") },
@@ -197,6 +213,15 @@ export const accessPages: readonly PageState[] = [
   },
   { name: "organizations-edit", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => menu(app, ACME, "Edit") },
   { name: "organizations-suspend", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => menu(app, ACME, "Suspend") },
+  {
+    name: "organizations-activate",
+    path: "/admin/users?tab=organizations",
+    as: "superadmin",
+    prepare: async (app) => {
+      await all(app, "/organization", "suspended");
+      await menu(app, ACME, "Activate");
+    },
+  },
   { name: "organizations-delete", path: "/admin/users?tab=organizations", as: "superadmin", prepare: (app) => menu(app, ACME, "Delete") },
   {
     name: "organizations-conflict",

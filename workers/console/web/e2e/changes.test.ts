@@ -6,6 +6,7 @@ import { call, change, made, unique } from "./harness/made";
 
 const ways = [
   { way: "the keyboard alone", width: 1440, handsOf: keyboard },
+  { way: "the keyboard alone in a narrow window", width: 360, handsOf: keyboard },
   { way: "the mouse in a narrow window", width: 360, handsOf: mouse },
 ];
 

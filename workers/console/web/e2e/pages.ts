@@ -14,6 +14,13 @@ export interface PageState {
   prepare?: (app: App) => Promise<void>;
 }
 
+/** Elsewhere: this page learns of it by a refusal. */
+async function endSession({ page, watch }: App): Promise<void> {
+  watch.expects(401, /^\/api\//);
+  const origin = new URL(page.url()).origin;
+  await page.request.delete("/auth/session", { headers: { "X-Switchyard-Console": "1", Origin: origin } });
+}
+
 const WRONG_KEY = "sy_4fGh7kQ2mZ0a_";
 
 export const pages: readonly PageState[] = [
@@ -41,12 +48,28 @@ export const pages: readonly PageState[] = [
     name: "session-ended",
     path: "/admin/keys",
     as: "admin",
-    prepare: async ({ page, watch }) => {
-      watch.expects(401, /^\/api\//);
-      const origin = new URL(page.url()).origin;
-      await page.request.delete("/auth/session", { headers: { "X-Switchyard-Console": "1", Origin: origin } });
+    prepare: async (app) => {
+      const { page } = app;
+      await endSession(app);
       await page.getByRole("button", { name: "Refresh", exact: true }).click();
       await page.getByRole("dialog", { name: "Your session has ended" }).waitFor();
+    },
+  },
+  {
+    name: "signed-in-again",
+    path: "/admin/users",
+    as: "admin",
+    prepare: async (app) => {
+      const { page } = app;
+      await page.getByRole("button", { name: "Create user" }).click();
+      const form = page.getByRole("dialog", { name: "Create user" });
+      await form.getByLabel("Email").fill("ada@acme.example");
+      await endSession(app);
+      await form.getByRole("button", { name: "Create user" }).click();
+      const dialog = page.getByRole("dialog", { name: "Your session has ended" });
+      await dialog.getByLabel("API key").first().fill(app.key("admin"));
+      await dialog.getByRole("button", { name: "Sign in" }).click();
+      await page.getByRole("dialog", { name: "You are signed in again" }).waitFor();
     },
   },
   {

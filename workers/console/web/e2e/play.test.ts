@@ -63,6 +63,20 @@ describe("a picture (J2)", () => {
     expect(seen).not.toContain("sy_");
   });
 
+  test("a key that is typed instead of the session is gone when its page is left", async ({ app }) => {
+    const { page } = app;
+    await open(app);
+    const key = page.getByLabel("API key");
+    await page.getByRole("button", { name: "Use another key" }).click();
+    await key.fill(app.key("user"));
+    await page.getByRole("link", { name: "Instances", exact: true }).click();
+    await page.getByRole("row", { name: "Development" }).waitFor();
+    await page.goBack();
+    await page.getByText("Using your session").waitFor();
+    await page.getByRole("button", { name: "Use another key" }).click();
+    expect(await key.inputValue()).toBe("");
+  });
+
   test("is filed under a project that is chosen by its name", async ({ app }) => {
     const name = `filed ${newTag()}`;
     const made = await fetch(`${stack.baseUrl}/api/config-service/project`, {

@@ -41,19 +41,20 @@ export function InstancesPage() {
   const filtered = Object.keys(filters).length > 0;
   const open = (id: string) => void navigate({ to: "/admin/instances/$id", params: { id }, search: {} });
   const clear = () => void navigate({ search: (old) => ({ ...old, q: undefined, status: undefined }), replace: true });
-  const create = mayCreate && (
-    <Button tone="primary" icon="plus" onClick={() => setCreating(true)}>
-      Create instance
-    </Button>
-  );
   const listRequest = { method: "GET", path: "/api/config-service/instance", query: filters } as const;
   return (
     <Page
       title="Instances"
       lead="Each has its own configuration, provider keys, limits and bucket."
       aside={<StaleBadge updatedAt={list.updatedAt} intervalMs={REFRESH_MS} />}
-      // An empty list offers it itself.
-      actions={(filtered || list.rows?.length !== 0) && create}
+      // The only one, also where the list is empty: it does not come and go with the rows.
+      actions={
+        mayCreate && (
+          <Button tone="primary" icon="plus" onClick={() => setCreating(true)}>
+            Create instance
+          </Button>
+        )
+      }
     >
       <FilterBar
         search={{ label: "Search instances", placeholder: "Name or id", value: search.q ?? "", onValue: (q) => void navigate({ search: (old) => ({ ...old, q: q || undefined }), replace: true }) }}
@@ -100,7 +101,6 @@ export function InstancesPage() {
               <EmptyState
                 icon="cube"
                 title="No instances yet"
-                action={create}
                 code={<CodeBlock code={snippets({ method: "POST", path: "/api/config-service/instance", body: { name: "Staging" } }, location.origin).curl} what="curl" />}
               >
                 Create the first one; the same works from a shell.

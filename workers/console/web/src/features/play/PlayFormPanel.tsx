@@ -130,7 +130,7 @@ function KeyField({ session, apiKey, onApiKey, keyError }: PlayFormPanelProps) {
     <Field
       label="API key"
       required={session === null}
-      help={session === null ? "Sent with this request only, and forgotten when you leave the page." : "Only for this request. Leave it empty to use your session."}
+      help={`${session === null ? "" : "Used instead of your session. "}Never stored, and forgotten when you leave the page.`}
       error={fault ?? keyError}
     >
       <SecretInput value={apiKey} onValue={onApiKey} placeholder="sy_…" />
