@@ -8,7 +8,7 @@ mod web_server;
 
 use std::fs;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -35,6 +35,10 @@ use web_server::WebServer;
 
 const TICK: Duration = Duration::from_millis(50);
 const SIMULATOR: &str = "provider-sim";
+/// What wrangler logs once it serves a build that it found on the disk.
+const RELOADED: &str = "Local server updated and ready";
+/// How long it may take to say so.
+const RELOAD: Duration = Duration::from_secs(20);
 
 /// Runs until `q`, Ctrl-C or `--stop` from elsewhere.
 pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
@@ -96,6 +100,7 @@ pub fn run(layout: &Layout, args: DevArgs) -> Result<()> {
         faults: false,
         outdated: false,
         failed: false,
+        reloading: None,
         sample,
     };
     let outcome = dev.until_end(&watch, &keys);
@@ -128,7 +133,7 @@ struct Dev {
     tools: Tools,
     stack: Stack,
     graph: Graph,
-    build: Option<Receiver<Result<Vec<String>>>>,
+    build: Option<Receiver<Result<Built>>>,
     /// Something changed while a build was running.
     again: bool,
     /// The bundle follows its sources; not while Vite serves these.
@@ -140,8 +145,26 @@ struct Dev {
     outdated: bool,
     /// Whether a part of this build failed.
     failed: bool,
+    /// New builds that are on the disk and not served yet.
+    reloading: Option<Reloading>,
     /// While it is being made.
     sample: Option<Sample>,
+}
+
+/// What a build made.
+enum Built {
+    /// Their names.
+    Workers(Vec<String>),
+    /// Whether there was anything to do.
+    Web(bool),
+}
+
+/// New builds that wrangler has to find.
+struct Reloading {
+    workers: Vec<String>,
+    /// Bytes of its log that are older.
+    from: usize,
+    since: Instant,
 }
 
 impl Dev {
@@ -156,6 +179,7 @@ impl Dev {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
             }
             self.finish_build();
+            self.finish_reload();
             self.finish_sample();
             match keys.pressed() {
                 Some(b'q') => return Ok(()),
@@ -253,11 +277,10 @@ impl Dev {
         let (done, outcome) = channel();
         std::thread::spawn(move || {
             // A failure of one hides no success of the other.
-            let _ = done.send(wasm::build(&tools, &artifacts));
+            let _ = done.send(wasm::build(&tools, &artifacts).map(Built::Workers));
             if let Some(git_sha) = web_of {
                 let built = web::build(&tools, &git_sha);
-                let name = "the web application".to_owned();
-                let _ = done.send(built.map(|built| built.then_some(name).into_iter().collect()));
+                let _ = done.send(built.map(Built::Web));
             }
         });
         self.build = Some(outcome);
@@ -271,7 +294,7 @@ impl Dev {
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     self.build = None;
-                    if self.outdated && !self.failed {
+                    if self.outdated && !self.failed && self.reloading.is_none() {
                         say::talk("what is served is up to date again");
                     }
                     self.outdated = self.failed;
@@ -298,16 +321,45 @@ impl Dev {
         }
     }
 
-    fn tell(&mut self, outcome: Result<Vec<String>>) {
+    fn tell(&mut self, outcome: Result<Built>) {
         match outcome {
-            Ok(built) if built.is_empty() => {}
-            Ok(built) => say::talk(&format!("serving the new build of {}", built.join(", "))),
+            Ok(Built::Workers(workers)) => {
+                if !workers.is_empty() {
+                    self.reloading = Some(Reloading {
+                        workers,
+                        from: self.wrangler_log().len(),
+                        since: clock::now(),
+                    });
+                }
+            }
+            Ok(Built::Web(true)) => say::talk("serving the new build of the web application"),
+            Ok(Built::Web(false)) => {}
             Err(failure) => {
                 self.failed = true;
                 say::talk(&format!("error: {failure}"));
                 say::talk(&format!("serving the build of {}", self.last_good_build()));
             }
         }
+    }
+
+    /// Says that new builds are served once they are: until then a request may end in wrangler's restart.
+    fn finish_reload(&mut self) {
+        if self.reloading.is_none() {
+            return;
+        }
+        let log = self.wrangler_log();
+        let over = self.reloading.take_if(|it| {
+            let new = log.get(it.from..).unwrap_or_default();
+            let told = String::from_utf8_lossy(new).contains(RELOADED);
+            told || it.since.elapsed() > RELOAD
+        });
+        if let Some(Reloading { workers, .. }) = over {
+            say::talk(&format!("serving the new build of {}", workers.join(", ")));
+        }
+    }
+
+    fn wrangler_log(&self) -> Vec<u8> {
+        fs::read(self.stack.logs().join("wrangler.log")).unwrap_or_default()
     }
 
     fn last_good_build(&self) -> String {
