@@ -9,7 +9,8 @@ const PATH = "/play?instance=development";
 /** The picture is drawn, so that nothing moves any more. */
 async function drawn(app: App): Promise<void> {
   await app.page.getByRole("heading", { name: "Picture ready" }).waitFor({ timeout: 40_000 });
-  await app.page.waitForFunction(() => document.querySelector<HTMLImageElement>("figure img")?.naturalWidth);
+  // Its width is known before its lower half is there.
+  await app.page.locator("figure img").evaluate((image: HTMLImageElement) => image.decode());
 }
 
 async function made(app: App): Promise<void> {
@@ -195,8 +196,13 @@ export const playStates: readonly PageState[] = [
     path: "/play",
     as: "user",
     prepare: async (app) => {
+      await app.page.route("**/api/config-service/instance/development", async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: { ...((await response.json()) as object), status: "paused", paused_reason: "The bucket is being moved" } });
+      });
       await withInstances(app, [{ instance_id: "development", name: "Development", environment: "development", status: "paused" }]);
       await app.page.getByText("Ask an administrator to resume it.").waitFor();
+      await app.page.getByText("The bucket is being moved").waitFor();
     },
   },
   {
@@ -217,6 +223,8 @@ export const playStates: readonly PageState[] = [
       await page.getByLabel("API key").fill("sy_short");
       await page.getByRole("button", { name: "Generate", exact: true }).click();
       await page.getByText("Describe the picture.").waitFor();
+      // Nothing is known of the providers yet.
+      await page.getByText("No picture yet").waitFor();
     },
   },
 ];

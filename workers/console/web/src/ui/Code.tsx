@@ -92,7 +92,7 @@ export function CodeDisclosure({ code, children = "Show as code" }: { code: Read
   const [open, setOpen] = useState(false);
   return (
     <div className="flex min-w-0 flex-col items-start gap-3">
-      <Button size="sm" tone="ghost" icon="code" aria-expanded={open} onClick={() => setOpen(!open)}>
+      <Button size="sm" tone="ghost" icon="code" aria-expanded={open} className="-ml-2.5" onClick={() => setOpen(!open)}>
         {open ? "Hide code" : children}
       </Button>
       {open && (

@@ -61,7 +61,7 @@ export function Dialog(props: DialogProps) {
                 </div>
                 {!persistent && <Close />}
               </header>
-              {children !== undefined && <div data-dialog-body className="min-h-0 flex-1 overflow-y-auto px-5 py-3">
+              {children !== undefined && <div data-dialog-body className="min-h-0 flex-1 overflow-y-auto px-5 pt-3 pb-4">
                     {children}
                   </div>}
               {footer !== undefined && (
@@ -208,45 +208,44 @@ export interface ConfirmProps {
 }
 
 /** A dangerous action: says what is lost, and asks for the name where nothing can undo it. */
-export function Confirm({ open, onClose, onConfirm, title, children, action, typed, busy = false, reason, error, code }: ConfirmProps) {
-  return (
-    <Dialog open={open} onClose={onClose} title={title} size="sm">
-      {open && (
-        <ConfirmBody onClose={onClose} onConfirm={onConfirm} action={action} busy={busy} reason={reason} {...(typed === undefined ? {} : { typed })} {...(code === undefined ? {} : { code })}>
-          {children}
-          {error}
-        </ConfirmBody>
-      )}
-    </Dialog>
-  );
+export function Confirm({ open, ...props }: ConfirmProps) {
+  return open ? <ConfirmDialog {...props} /> : null;
 }
 
-function ConfirmBody(props: Pick<ConfirmProps, "onClose" | "onConfirm" | "action" | "typed" | "busy" | "reason" | "children" | "code">) {
-  const { onClose, onConfirm, action, typed, busy = false, reason, children, code } = props;
+/** Mounted while it is open: what was typed is gone with it. */
+function ConfirmDialog({ onClose, onConfirm, title, children, action, typed, busy = false, reason, error, code }: Omit<ConfirmProps, "open">) {
   const [text, setText] = useState("");
   const ready = typed === undefined || text.trim() === typed;
   return (
-    <form
-      noValidate
-      className="flex flex-col gap-4 pb-2"
-      onSubmit={(event) => {
-        event.preventDefault();
+    <Dialog
+      open
+      size="sm"
+      title={title}
+      onClose={onClose}
+      onSubmit={() => {
         if (ready && !busy && reason === undefined) onConfirm();
       }}
+      footer={
+        <>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" tone="danger" busy={busy} disabled={!ready && reason === undefined} reason={reason}>
+            {action}
+          </Button>
+        </>
+      }
     >
-      <div className="flex flex-col gap-3 text-base">{children}</div>
-      {typed !== undefined && (
-        <Field label={`Type “${typed}” to confirm`}>
-          <TextInput mono value={text} onValue={setText} />
-        </Field>
-      )}
-      {code !== undefined && <CodeDisclosure code={code} />}
-      <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="danger" busy={busy} disabled={!ready && reason === undefined} reason={reason}>
-          {action}
-        </Button>
+      <div className="flex flex-col gap-4">
+        <div className="flex flex-col gap-3 text-base">
+          {children}
+          {error}
+        </div>
+        {typed !== undefined && (
+          <Field label={`Type “${typed}” to confirm`}>
+            <TextInput mono value={text} onValue={setText} />
+          </Field>
+        )}
+        {code !== undefined && <CodeDisclosure code={code} />}
       </div>
-    </form>
+    </Dialog>
   );
 }

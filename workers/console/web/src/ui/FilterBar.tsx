@@ -28,12 +28,12 @@ export function FilterBar({ search, children, active = false, onClear, actions }
       )}
       {children}
       {active && onClear !== undefined && (
-        <>
+        <div className="flex items-center gap-2">
           <Button tone="ghost" icon="x" onClick={onClear}>
             Clear filters
           </Button>
           <CopyLink />
-        </>
+        </div>
       )}
       {actions !== undefined && <div className="ml-auto flex flex-wrap items-center gap-2">{actions}</div>}
     </div>

@@ -82,13 +82,15 @@ export interface BannerProps {
 
 export function Banner({ tone = "info", title, children, action }: BannerProps) {
   return (
-    <div className={cx("flex flex-wrap items-start gap-x-4 gap-y-2 rounded-lg border px-4 py-3", BADGE[tone])}>
+    <div className={cx("flex items-start gap-4 rounded-lg border px-4 py-3", BADGE[tone])}>
       <Icon name={BANNER_ICONS[tone]} size={18} className="mt-0.5" />
-      <div className="min-w-48 flex-1 text-text">
-        <p className="font-medium">{title}</p>
-        {children !== undefined && <div className="text-sm">{children}</div>}
+      <div className="flex min-w-0 flex-1 flex-wrap items-start gap-x-4 gap-y-2">
+        <div className="min-w-48 flex-1 text-text">
+          <p className="font-medium">{title}</p>
+          {children !== undefined && <div className="text-sm">{children}</div>}
+        </div>
+        {action}
       </div>
-      {action}
     </div>
   );
 }
@@ -130,7 +132,7 @@ export function EmptyState({ icon = "stack", title, children, action, code }: Em
       <span className="inline-flex size-11 items-center justify-center rounded-full border border-line bg-sunken text-muted">
         <Icon name={icon} size={22} />
       </span>
-      <div className="flex max-w-md flex-col gap-1">
+      <div className="flex max-w-md flex-col gap-1 text-balance">
         <p className="text-lg font-semibold">{title}</p>
         {children !== undefined && <div className="text-base text-muted">{children}</div>}
       </div>

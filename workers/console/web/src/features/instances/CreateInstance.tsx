@@ -206,7 +206,7 @@ function Identity({ draft, change, errorAt, superadmin }: PartProps & { superadm
         </Field>
       )}
       <div className="grid gap-4 sm:grid-cols-2">
-        <Field label="Environment" help="production, development, or a word of your team." error={errorAt("/environment")}>
+        <Field label="Environment" help="Such as production or staging." error={errorAt("/environment")}>
           <TextInput value={draft.environment} onValue={(environment) => change({ environment })} />
         </Field>
         <Field label="R2 bucket" help="Where its pictures go." error={errorAt("/r2_bucket")}>

@@ -111,7 +111,7 @@ function DeleteDialog({ instance, onClose }: { instance: Instance; onClose: () =
   const providerKeys = Object.keys(instance.api_keys).length;
   const people = instance.authorized_users.length;
   const lost = [
-    count === undefined ? "its projects" : `${plural(count, "project")}${projects.data?.next_cursor ? " and more" : ""} and their keys`,
+    count === undefined ? "its projects" : `${plural(count, "project")}${projects.data?.next_cursor ? " and more" : ""} and ${count === 1 ? "its" : "their"} keys`,
     ...(providerKeys === 0 ? [] : [plural(providerKeys, "provider key")]),
     ...(people === 0 ? [] : [`access of ${plural(people, "user")}`]),
     "its configuration, limits, budgets and prices",

@@ -34,7 +34,7 @@ export const SECTIONS: readonly Section[] = [
     lead: "What it is called and where its pictures go.",
     fields: [
       { pointer: "/name", label: "Name", kind: "text", required: true },
-      { pointer: "/environment", label: "Environment", help: "production, development, or a word of your team.", kind: "text" },
+      { pointer: "/environment", label: "Environment", help: "Such as production or staging.", kind: "text" },
       { pointer: "/r2_bucket", label: "R2 bucket", help: "Once deployed, only the deploy tool changes it.", kind: "text", mono: true, problem: bucketProblem },
       { pointer: "/cdn_base_url", label: "CDN address", help: "Base of public image URLs.", kind: "text", mono: true },
       {

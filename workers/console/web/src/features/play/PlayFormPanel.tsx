@@ -155,10 +155,10 @@ function InstanceField({ instances, instanceId, onInstance, error }: PlayFormPan
   );
 }
 
-function ModelField({ form, set, models, instanceId, error }: PlayFormPanelProps & { set: (change: Partial<PlayForm>) => void }) {
+function ModelField({ form, set, models, caller, instanceId, error }: PlayFormPanelProps & { set: (change: Partial<PlayForm>) => void }) {
   const known = models.models ?? [];
   const lost = form.model !== "" && models.models !== undefined && !known.some((model) => model.id === form.model);
-  const nothing = instanceId !== undefined && models.models?.length === 0;
+  const nothing = caller.ready && instanceId !== undefined && models.models?.length === 0;
   return (
     <div className="flex flex-col gap-2">
       <Field

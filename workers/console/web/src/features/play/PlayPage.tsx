@@ -53,7 +53,7 @@ export function PlayPage() {
   const body = bodyOf(form, options);
   const promptLimit = promptLimitOf(known, model);
   const faults = faultsOf(form, promptLimit);
-  const keyless = instanceId !== undefined && chosenInstance?.status === "active" && models.models?.length === 0;
+  const keyless = caller.ready && instanceId !== undefined && chosenInstance?.status === "active" && models.models?.length === 0;
   const permissions = own ? typedPrincipal.principal?.permissions : session?.permissions;
   const mayGenerate = permissions === undefined || permissions.includes("images:write") || permissions.includes("*");
   const keyProblem = keyProblemOf(typed.key, session !== null);

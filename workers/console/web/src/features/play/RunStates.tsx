@@ -182,8 +182,10 @@ function Progress({ job, after, error }: { job: Job; after: ApiError | null; err
             {error.message} It is asked for again every few seconds.
           </Banner>
         )}
-        <div className="flex items-center gap-3 text-muted">
-          <Spinner size={18} />
+        <div className="flex items-start gap-3 text-muted">
+          <span className="mt-0.5 shrink-0">
+            <Spinner size={18} />
+          </span>
           <span>
             {lead} The picture appears here by itself; do not send it again. You can close the page: its address finds the job again.
           </span>
