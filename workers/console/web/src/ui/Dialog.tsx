@@ -40,7 +40,7 @@ export function Dialog(props: DialogProps) {
       disablePointerDismissal={persistent}
     >
       <Base.Portal>
-        <Base.Backdrop className={BACKDROP} />
+        <Base.Backdrop forceRender className={BACKDROP} />
         <Base.Viewport className="fixed inset-0 z-50 grid place-items-center overflow-y-auto p-3 sm:p-6">
           <Base.Popup
             ref={popup}
@@ -133,7 +133,7 @@ export function Drawer({ open, onClose, title, side = "right", footer, children,
   return (
     <Base.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Base.Portal>
-        <Base.Backdrop className={BACKDROP} />
+        <Base.Backdrop forceRender className={BACKDROP} />
         <Base.Popup
           className={cx(
             "fixed inset-y-0 z-50 flex w-full flex-col bg-raised text-text shadow-3 transition-transform duration-200",
