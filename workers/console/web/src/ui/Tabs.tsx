@@ -1,5 +1,5 @@
 import { Tabs as Base } from "@base-ui/react/tabs";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 
 export interface TabsProps<Id extends string> {
   /** Read from the URL. */
@@ -13,9 +13,16 @@ export interface TabsProps<Id extends string> {
 }
 
 export function Tabs<Id extends string>({ value, onValue, tabs, children, label }: TabsProps<Id>) {
+  const list = useRef<HTMLDivElement>(null);
+  // In a narrow window the strip scrolls; what is shown is not left out of sight.
+  useEffect(() => {
+    const box = list.current;
+    const shown = box?.querySelector<HTMLElement>("[aria-selected=true]");
+    if (box && shown) box.scrollLeft = shown.offsetLeft - (box.clientWidth - shown.offsetWidth) / 2;
+  }, [value]);
   return (
     <Base.Root value={value} onValueChange={(next) => onValue(next as Id)} className="flex min-w-0 flex-col gap-5">
-      <Base.List aria-label={label} className="flex gap-1 overflow-x-auto border-b border-line">
+      <Base.List ref={list} aria-label={label} className="relative flex gap-1 overflow-x-auto border-b border-line">
         {tabs.map((tab) => (
           <Base.Tab
             key={tab.id}
