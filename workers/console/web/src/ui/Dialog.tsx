@@ -198,6 +198,8 @@ export interface ConfirmProps {
   action: string;
   /** Text that must be typed first; without it one click confirms. */
   typed?: string;
+  /** Dangerous unless it brings something back. */
+  tone?: "danger" | "primary";
   busy?: boolean;
   /** Why it cannot be done now; asked for, so that no page forgets that it may be offline. */
   reason: string | undefined;
@@ -213,7 +215,7 @@ export function Confirm({ open, ...props }: ConfirmProps) {
 }
 
 /** Mounted while it is open: what was typed is gone with it. */
-function ConfirmDialog({ onClose, onConfirm, title, children, action, typed, busy = false, reason, error, code }: Omit<ConfirmProps, "open">) {
+function ConfirmDialog({ onClose, onConfirm, title, children, action, typed, tone = "danger", busy = false, reason, error, code }: Omit<ConfirmProps, "open">) {
   const [text, setText] = useState("");
   const ready = typed === undefined || text.trim() === typed;
   return (
@@ -228,7 +230,7 @@ function ConfirmDialog({ onClose, onConfirm, title, children, action, typed, bus
       footer={
         <>
           <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" tone="danger" busy={busy} disabled={!ready && reason === undefined} reason={reason}>
+          <Button type="submit" tone={tone} busy={busy} disabled={!ready && reason === undefined} reason={reason}>
             {action}
           </Button>
         </>

@@ -224,6 +224,7 @@ function StatusOfOrganization({ of, onClose }: { of: Organization; onClose: () =
       open
       title={suspend ? "Suspend organization" : "Activate organization"}
       action={suspend ? "Suspend" : "Activate"}
+      tone={suspend ? "danger" : "primary"}
       busy={change.isPending}
       reason={offline}
       onClose={onClose}
