@@ -66,24 +66,20 @@ impl Dice {
     }
 }
 
-/// Paints the field; `plain` leaves one colour, for the smallest file, and one pixel of the other: it is not blank.
+/// Paints the field; `plain` leaves one colour only, for the smallest file.
 pub(super) fn paint(canvas: &mut Canvas, picture: &Picture, plain: bool) {
     let mut dice = Dice::new(picture);
     let (hue, saturation, lightness) = base_colour(&picture.prompt, &mut dice);
     let first = from_hsl(hue, saturation, lightness);
-    let second = from_hsl(hue + 40.0, saturation * 0.9, (lightness * 0.62).max(0.06));
     if plain {
         let alpha = if picture.transparent { 0 } else { 255 };
         let [red, green, blue] = first;
         for pixel in canvas.pixels.chunks_exact_mut(4) {
             pixel.copy_from_slice(&[red, green, blue, alpha]);
         }
-        if let Some(corner) = canvas.pixels.first_chunk_mut() {
-            let [red, green, blue] = second;
-            *corner = [red, green, blue, 255];
-        }
         return;
     }
+    let second = from_hsl(hue + 40.0, saturation * 0.9, (lightness * 0.62).max(0.06));
     let angle = dice.fraction() * std::f32::consts::TAU;
     if !picture.transparent {
         gradient(canvas, first, second, angle);

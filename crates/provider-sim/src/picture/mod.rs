@@ -87,10 +87,21 @@ impl Picture {
         let Some(wanted) = self.file_bytes else {
             return Ok(full.into());
         };
-        let base = if (full.len() as u64) > wanted {
-            file::encode(self, &self.paint(true))?
-        } else {
+        let fits = |file: &Vec<u8>| file.len() as u64 <= wanted;
+        let base = if fits(&full) {
             full
+        } else {
+            // One pixel of another colour: only the smallest file is a blank picture.
+            let mut plain = self.paint(true);
+            if let Some([red, _, _, alpha]) = plain.pixels.first_chunk_mut() {
+                (*red, *alpha) = (*red ^ 0x80, 255);
+            }
+            let dotted = file::encode(self, &plain)?;
+            if fits(&dotted) {
+                dotted
+            } else {
+                file::encode(self, &self.paint(true))?
+            }
         };
         Ok(file::pad(self.format, base, wanted).into())
     }
@@ -288,16 +299,20 @@ mod tests {
     }
 
     #[test]
-    fn a_small_wanted_size_is_a_plain_field() {
+    fn a_small_wanted_size_is_a_plain_field_and_only_the_smallest_is_blank() {
         let usual = picture().draw().unwrap().len();
-        let small = Picture {
-            file_bytes: Some(10),
-            ..picture()
+        for (wanted, colours) in [(usual - 1, 2), (10, 1)] {
+            let file_bytes = Some(wanted as u64);
+            let small = Picture {
+                file_bytes,
+                ..picture()
+            };
+            let small = small.draw().unwrap();
+            assert!(small.len() < usual);
+            let decoded = image::load_from_memory(&small).unwrap().to_rgba8();
+            let seen: BTreeSet<_> = decoded.pixels().map(|pixel| pixel.0).collect();
+            assert_eq!(seen.len(), colours, "{wanted} bytes");
         }
-        .draw()
-        .unwrap();
-        assert!(small.len() < usual);
-        assert!(image::load_from_memory(&small).is_ok());
     }
 
     #[test]
